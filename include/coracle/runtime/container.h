@@ -1,0 +1,114 @@
+// The OCI runtime as a library: the verbs of runtime.md#operations and of runc's command line.
+//
+// Single-threaded by contract: a program that has threads calls these from a forked child (the
+// shim does). Every verb takes the container's lock, and leaves nothing behind when it fails.
+// Errors that callers of runc match keep runc's words ("container does not exist", "container not
+// running", "executable file not found in $PATH"): see docs/ARCHITECTURE.md.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "coracle/base/step.h"
+#include "coracle/base/unique_fd.h"
+#include "coracle/oci/spec.h"
+#include "coracle/oci/state.h"
+
+namespace coracle::runtime {
+
+// Where states live: one directory per container, 0700.
+struct Runtime {
+  std::string root = "/run/coracle/runtime";
+  bool systemd_cgroup = false;
+  // A limit whose controller this host lacks: an error, or (the daemon's choice) a warning.
+  bool ignore_missing_controllers = false;
+  StepObserver observer = {};
+  // Warnings for a person, one line each (e.g. a capability that cannot be granted).
+  std::function<void(const std::string&)> warn = {};
+};
+
+struct ProcessIo {
+  std::array<int, 3> stdio = {0, 1, 2};  // what becomes the process's 0, 1, 2 (no terminal)
+  std::string console_socket;            // unix socket that gets the pty master (terminal)
+  int preserve_fds = 0;                  // 3 .. 3+n-1 stay open, after LISTEN_FDS
+};
+
+struct CreateOptions {
+  std::string id;
+  std::string bundle;       // directory of config.json
+  std::string config_file;  // instead of <bundle>/config.json
+  std::string pid_file;
+  ProcessIo io;
+  bool no_pivot = false;
+  bool no_new_keyring = false;
+  // The container becomes a child of our parent (CLONE_PARENT): for a short-lived creator whose
+  // parent supervises. Otherwise it is our child.
+  bool child_of_parent = false;
+};
+
+// runtime.md#create. The container process exists and waits; state is `created`.
+Result<oci::State> Create(const Runtime& runtime, const CreateOptions& options);
+
+// runtime.md#start. Returns when execve(2) of the user's program has succeeded, or with the error
+// that ended the container process.
+Status Start(const Runtime& runtime, const std::string& id);
+
+// Facts first, state derived: is the process of that pid and start time alive, has it started,
+// is its cgroup frozen.
+Result<oci::State> State(const Runtime& runtime, const std::string& id);
+Result<std::vector<oci::State>> List(const Runtime& runtime);
+// When `create` was called, nanoseconds since 1970, and by whom.
+struct Created {
+  std::uint64_t at_unix_ns = 0;
+  uid_t owner_uid = 0;
+};
+Result<Created> CreatedAt(const Runtime& runtime, const std::string& id);
+
+// runtime.md#kill. `all`: every process of the cgroup, also after the first one's death.
+Status Kill(const Runtime& runtime, const std::string& id, int signal, bool all = false);
+
+// runtime.md#delete. `force` kills first, and takes an unknown id for success.
+Status Delete(const Runtime& runtime, const std::string& id, bool force = false);
+
+struct ExecOptions {
+  std::string id;
+  oci::Process process;
+  ProcessIo io;
+  std::string pid_file;
+  bool ignore_paused = false;
+  std::string cgroup;  // below the container's own
+  bool child_of_parent = false;
+};
+// Returns the pid (as seen by the caller) once execve(2) has succeeded.
+Result<pid_t> Exec(const Runtime& runtime, const ExecOptions& options);
+
+Status Pause(const Runtime& runtime, const std::string& id);
+Status Resume(const Runtime& runtime, const std::string& id);
+Status Update(const Runtime& runtime, const std::string& id, const oci::Resources& resources);
+
+// All processes of the container's cgroup and those below it, as seen by the caller.
+Result<std::vector<pid_t>> Pids(const Runtime& runtime, const std::string& id);
+
+// Absolute path of the container's cgroup v2 directory.
+Result<std::string> CgroupPath(const Runtime& runtime, const std::string& id);
+// The process of config.json, as given to create: exec starts from it.
+Result<oci::Process> ContainerProcess(const Runtime& runtime, const std::string& id);
+
+// features.md: what is true of this program on this host.
+Json Features();
+
+// One row of a step table, for `explain`, for docs/CONTAINER_SETUP.md and for tests.
+struct StepInfo {
+  std::string_view table;  // "create", "container", "exec", ...
+  std::string_view name, calls, spec, why;
+};
+std::vector<StepInfo> AllSteps();
+// What the bundle makes of each step, in order, as text for people.
+Result<std::string> Explain(const Runtime& runtime, const std::string& bundle);
+
+}  // namespace coracle::runtime

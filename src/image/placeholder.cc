@@ -1,0 +1,1 @@
+// Empty until the first real source of this layer.
