@@ -1,0 +1,46 @@
+// The mounts of config.json: config.md#mounts. Sources are opened by the parent, with the host's
+// privileges and in the host's namespaces; everything else happens in the container process, on
+// descriptors: detached mounts, finished before anyone can see them, then attached in the root.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "coracle/base/result.h"
+#include "coracle/base/unique_fd.h"
+#include "coracle/oci/spec.h"
+#include "mount_options.h"
+
+namespace coracle::runtime {
+
+struct MountPlan {
+  std::string pointer;  // "/mounts/3"
+  std::string type, source;
+  std::string destination;  // absolute, lexically clean
+  MountOptions options;
+  std::vector<oci::IdMapping> uid_mappings, gid_mappings;  // of an idmapped mount
+  std::string user_namespace;  // idmap without mappings in a joined user namespace: its path
+};
+
+struct MountsPlan {
+  std::vector<MountPlan> mounts;
+  std::string label;              // linux.mountLabel
+  unsigned long propagation = 0;  // what a bind without a propagation option gets
+  bool new_cgroup_namespace = false, new_network_namespace = false, user_namespace = false;
+  bool dev_is_bind = false;  // /dev comes from the host: nothing is created in it
+};
+
+// `bundle` is absolute; relative bind sources are relative to it.
+Result<MountsPlan> PlanMounts(const oci::Spec& spec, const std::string& bundle);
+
+// Parent, before clone: one detached tree per bind mount, id-mapped where asked, with its final
+// attributes; empty at the index of the others. The container process inherits them.
+Result<std::vector<UniqueFd>> OpenMountSources(const MountsPlan& plan);
+
+// Container process, after AttachRoot: all mounts, in order. `cgroup` is the container's own
+// directory in the host's cgroup2 mount (what a cgroup mount shows without own cgroup namespace).
+Status AttachMounts(const MountsPlan& plan, const std::vector<UniqueFd>& sources, int root_fd,
+                    const std::string& cgroup);
+
+}  // namespace coracle::runtime

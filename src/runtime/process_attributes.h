@@ -1,0 +1,65 @@
+// Everything that makes a process the configured one, except namespaces, capabilities, rlimits and
+// seccomp: config.md#process. Used by create and by exec.
+#pragma once
+
+#include <sched.h>
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "coracle/base/result.h"
+#include "coracle/oci/spec.h"
+
+namespace coracle::runtime {
+
+struct ProcessPlan {
+  std::vector<std::string> args, env;
+  std::string cwd;
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::vector<gid_t> groups;  // the primary one too: CVE-2022-2995
+  mode_t umask = 0022;
+  bool no_new_privileges = false;
+  std::optional<int> oom_score_adj;
+  std::string apparmor_profile, selinux_label;
+  std::optional<oci::Scheduler> scheduler;
+  std::optional<int> io_priority;  // as ioprio_set(2) takes it
+  std::optional<unsigned long> personality;
+  std::optional<cpu_set_t> initial_cpus, final_cpus;  // execCPUAffinity
+};
+
+// `pointer` is the process's place in its document: "/process", or "" for a process document.
+Result<ProcessPlan> PlanProcess(const oci::Process& process, const std::string& pointer);
+// linux.personality, which belongs to the container and not to process.
+Result<std::optional<unsigned long>> PlanPersonality(const oci::Spec& spec);
+
+// linux.netDevices, memoryPolicy and intelRdt: refused, since they are not there yet.
+Status RefuseUnsupported(const oci::Spec& spec);
+
+// The steps, in the order in which they are safe. `proc_fd` comes from OpenProc (procfs.h).
+Status JoinSessionKeyring(const std::string& name);
+Status SetOomScoreAdj(const ProcessPlan& plan, int proc_fd);
+Status SetPersonality(const ProcessPlan& plan);
+Status SetScheduler(const ProcessPlan& plan);
+Status SetIoPriority(const ProcessPlan& plan);
+Status SetCpuAffinity(const std::optional<cpu_set_t>& cpus);
+// AppArmor and SELinux: the label that execve(2) gives.
+Status SetExecLabels(const ProcessPlan& plan, int proc_fd);
+Status SetNoNewPrivileges(const ProcessPlan& plan);
+// Groups, gid, uid; keeps the permitted capabilities for SetCapabilities (capabilities.h). umask.
+Status SetUser(const ProcessPlan& plan);
+
+// HOME from the container's /etc/passwd ("/" when it does not say) unless it is set.
+Status FillHome(ProcessPlan& plan, int root_fd);
+
+// In the root and as the container's user: chdir to process.cwd, made when missing, and verified
+// to lie inside the root (CVE-2024-21626).
+Status EnterWorkingDirectory(const ProcessPlan& plan);
+
+// In the root and the working directory: what execvp(3) would start, by the container's PATH. The
+// errors are the words of runc that its callers look for.
+Result<std::string> FindExecutable(const ProcessPlan& plan);
+
+}  // namespace coracle::runtime
