@@ -1,0 +1,71 @@
+# The front door. `make help` says what is behind it; CMake (CMakePresets.json) does the building.
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+DESTDIR ?=
+PYTHON := /usr/bin/python3
+RELEASE := build/release
+ASAN := build/asan
+
+.NOTPARALLEL:
+
+.PHONY: all
+all: $(RELEASE)/build.ninja  ## release build of the programs in build/release/bin
+	ninja -j$(JOBS) -C $(RELEASE) programs
+
+$(RELEASE)/build.ninja:
+	@packaging/deps.sh check
+	cmake --preset release
+
+$(ASAN)/build.ninja:
+	@packaging/deps.sh check
+	cmake --preset asan
+
+.PHONY: deps
+deps:  ## install what building and testing need, from the distribution
+	@packaging/deps.sh install
+
+.PHONY: test
+test: deps  ## unit tests, integration on this host, cgroup v2 part in a VM (as root)
+	@$(MAKE) --no-print-directory $(RELEASE)/build.ninja
+	ninja -j$(JOBS) -C $(RELEASE)
+	$(PYTHON) integration/suite.py --build $(RELEASE)
+
+.PHONY: asan
+asan: deps  ## the unit and integration suites under AddressSanitizer and UBSan (as root)
+	@$(MAKE) --no-print-directory $(ASAN)/build.ninja
+	ninja -j$(JOBS) -C $(ASAN)
+	$(PYTHON) integration/suite.py --build $(ASAN) --without vm
+
+.PHONY: demo
+demo: deps all  ## a bundle, then a pod from a registry on loopback, with crictl (as root)
+	integration/demo/demo.sh $(abspath $(RELEASE))
+
+.PHONY: conformance
+conformance: deps all  ## the OCI's runtime-tools validation; writes docs/CONFORMANCE.md (as root)
+	integration/conformance/run $(abspath $(RELEASE))
+
+.PHONY: install
+install: all  ## install below DESTDIR and PREFIX (/usr/local)
+	DESTDIR=$(DESTDIR) cmake --install $(RELEASE) --prefix $(PREFIX)
+
+.PHONY: tidy
+tidy: $(RELEASE)/build.ninja  ## layering, sizes and format, then clang-tidy over every source
+	$(PYTHON) tests/tidy/tidy.py
+	ninja -j$(JOBS) -C $(RELEASE)
+	run-clang-tidy -quiet -p $(RELEASE) '$(CURDIR)/src/.*'
+
+.PHONY: format
+format:  ## clang-format every source in place
+	git ls-files '*.h' '*.cc' | xargs clang-format -i
+
+.PHONY: bench fuzz deb
+bench fuzz deb:
+	@echo "make $@: does not exist yet"
+
+.PHONY: clean
+clean:  ## remove the build folder
+	rm -rf build
+
+.PHONY: help
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*##/make \1\t/' | expand -t 20
