@@ -87,16 +87,17 @@ void JsonReader::ReadValue(const Json& value, const std::string& /*pointer*/, Js
   out = value;
 }
 
-void JsonReader::ReadSigned(const Json& value, const std::string& pointer, std::int64_t low,
-                            std::int64_t high, std::int64_t& out) {
-  const auto expected = "integer from " + std::to_string(low) + " to " + std::to_string(high);
+void JsonReader::ReadSigned(const Json& value, const std::string& pointer, SignedRange range,
+                            std::int64_t& out) {
+  const auto expected =
+      "integer from " + std::to_string(range.low) + " to " + std::to_string(range.high);
   if (value.is_number_unsigned() &&
       value.get<std::uint64_t>() >
           static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
     return Mismatch(pointer, expected.c_str(), value);
   if (!value.is_number_integer()) return Mismatch(pointer, expected.c_str(), value);
   const auto number = value.get<std::int64_t>();
-  if (number < low || number > high) return Mismatch(pointer, expected.c_str(), value);
+  if (number < range.low || number > range.high) return Mismatch(pointer, expected.c_str(), value);
   out = number;
 }
 

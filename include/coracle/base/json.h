@@ -73,15 +73,19 @@ class JsonReader {
   void ReadValue(const Json& value, const std::string& pointer, bool& out);
   void ReadValue(const Json& value, const std::string& pointer, Json& out);
   // In range or a problem: a number that does not fit is never cut off.
-  void ReadSigned(const Json& value, const std::string& pointer, std::int64_t low,
-                  std::int64_t high, std::int64_t& out);
+  struct SignedRange {
+    std::int64_t low, high;
+  };
+  void ReadSigned(const Json& value, const std::string& pointer, SignedRange range,
+                  std::int64_t& out);
   void ReadUnsigned(const Json& value, const std::string& pointer, std::uint64_t high,
                     std::uint64_t& out);
 
   template <std::signed_integral T>
   void ReadValue(const Json& value, const std::string& pointer, T& out) {
     std::int64_t wide = out;
-    ReadSigned(value, pointer, std::numeric_limits<T>::min(), std::numeric_limits<T>::max(), wide);
+    ReadSigned(value, pointer, {std::numeric_limits<T>::min(), std::numeric_limits<T>::max()},
+               wide);
     out = static_cast<T>(wide);
   }
   template <std::unsigned_integral T>
