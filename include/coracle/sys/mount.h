@@ -4,6 +4,7 @@
 
 #include <sys/mount.h>
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,11 +15,11 @@
 namespace coracle::sys {
 
 struct MountArgs {
-  std::string source;
-  std::string target;
-  std::string fstype;
+  std::string source = {};
+  std::string target = {};
+  std::string fstype = {};
   unsigned long flags = 0;
-  std::string data;
+  std::string data = {};
 };
 Status mount(const MountArgs& args);
 Status umount2(const std::string& target, int flags);
@@ -27,9 +28,10 @@ Status pivot_root(const std::string& new_root, const std::string& put_old);
 // A new filesystem as a detached mount: fsopen, fsconfig for each option (an empty value sets a
 // flag), fsmount with MOUNT_ATTR_* `attributes`. The kernel's own log of a failure is in the error.
 struct FilesystemArgs {
-  std::string fstype;
-  std::vector<std::pair<std::string, std::string>> options;  // "source", "mode", "lowerdir", ...
-  unsigned attributes = 0;                                   // MOUNT_ATTR_RDONLY, ...
+  std::string fstype = {};
+  std::vector<std::pair<std::string, std::string>> options =
+      {};                   // "source", "mode", "lowerdir", ...
+  unsigned attributes = 0;  // MOUNT_ATTR_RDONLY, ...
 };
 Result<UniqueFd> NewFilesystem(const FilesystemArgs& args);
 

@@ -41,12 +41,12 @@ Status SetChildSubreaper();
 // Runs a helper program to its end (hooks, CNI plugins, newuidmap): no shell, own process group,
 // killed with its group after the timeout.
 struct Command {
-  std::string path;               // absolute
-  std::vector<std::string> args;  // args[0] is the name
-  std::vector<std::string> env;
-  std::string input;                                 // its stdin
-  std::optional<std::chrono::milliseconds> timeout;  // none: for ever
-  std::size_t output_limit_bytes = 1U << 20;         // of stdout and of stderr, each
+  std::string path = {};               // absolute
+  std::vector<std::string> args = {};  // args[0] is the name
+  std::vector<std::string> env = {};
+  std::string input = {};                                 // its stdin
+  std::optional<std::chrono::milliseconds> timeout = {};  // none: for ever
+  std::size_t output_limit_bytes = 1U << 20;              // of stdout and of stderr, each
 };
 struct CommandResult {
   int exit_code = 0;  // as WaitExit
