@@ -27,7 +27,9 @@ struct MountsPlan {
   std::vector<MountPlan> mounts;
   std::string label;              // linux.mountLabel
   unsigned long propagation = 0;  // what a bind without a propagation option gets
-  bool new_cgroup_namespace = false, new_network_namespace = false, user_namespace = false;
+  bool user_namespace = false;    // new or joined
+  // Whether the container has a new one, which the file system then shows.
+  bool new_pid = false, new_network = false, new_ipc = false, new_cgroup = false;
   bool dev_is_bind = false;  // /dev comes from the host: nothing is created in it
 };
 

@@ -19,7 +19,7 @@ struct ProcessPlan {
   std::string cwd;
   uid_t uid = 0;
   gid_t gid = 0;
-  std::vector<gid_t> groups;  // the primary one too: CVE-2022-2995
+  std::vector<gid_t> groups;  // exactly these, also when there are none
   mode_t umask = 0022;
   bool no_new_privileges = false;
   std::optional<int> oom_score_adj;
@@ -38,9 +38,12 @@ Result<std::optional<unsigned long>> PlanPersonality(const oci::Spec& spec);
 // linux.netDevices, memoryPolicy and intelRdt: refused, since they are not there yet.
 Status RefuseUnsupported(const oci::Spec& spec);
 
-// The steps, in the order in which they are safe. `proc_fd` comes from OpenProc (procfs.h).
-Status JoinSessionKeyring(const std::string& name);
-Status SetOomScoreAdj(const ProcessPlan& plan, int proc_fd);
+// Parent, on its waiting child: a process that is not dumpable may not write its own file.
+Status SetOomScoreAdj(const ProcessPlan& plan, pid_t pid);
+
+// The steps of the process itself, in the order in which they are safe. `proc_fd` comes from
+// OpenProc (procfs.h).
+Status JoinSessionKeyring();
 Status SetPersonality(const ProcessPlan& plan);
 Status SetScheduler(const ProcessPlan& plan);
 Status SetIoPriority(const ProcessPlan& plan);
@@ -48,14 +51,21 @@ Status SetCpuAffinity(const std::optional<cpu_set_t>& cpus);
 // AppArmor and SELinux: the label that execve(2) gives.
 Status SetExecLabels(const ProcessPlan& plan, int proc_fd);
 Status SetNoNewPrivileges(const ProcessPlan& plan);
+// Standard streams that are pipes, sockets or terminals become the user's, so that it can open
+// /dev/stdout again.
+Status OwnStandardStreams(const ProcessPlan& plan);
 // Groups, gid, uid; keeps the permitted capabilities for SetCapabilities (capabilities.h). umask.
 Status SetUser(const ProcessPlan& plan);
 
 // HOME from the container's /etc/passwd ("/" when it does not say) unless it is set.
 Status FillHome(ProcessPlan& plan, int root_fd);
 
-// In the root and as the container's user: chdir to process.cwd, made when missing, and verified
-// to lie inside the root (CVE-2024-21626).
+// Container process of create, before the root is sealed: makes process.cwd where it is missing.
+Status MakeWorkingDirectory(const ProcessPlan& plan, int root_fd);
+
+// In the root: chdir to process.cwd, verified to lie inside the root (CVE-2024-21626). Before
+// SetUser, since a user may start in a directory that only root may enter; the error is EACCES
+// where root may not either (a network file system): then once more after SetUser.
 Status EnterWorkingDirectory(const ProcessPlan& plan);
 
 // In the root and the working directory: what execvp(3) would start, by the container's PATH. The

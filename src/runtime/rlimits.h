@@ -22,7 +22,8 @@ struct RlimitPlan {
 Result<std::vector<RlimitPlan>> PlanRlimits(const oci::Process& process,
                                             const std::string& pointer);
 
-// While the process still has its privileges: raising a hard limit needs CAP_SYS_RESOURCE.
-Status SetRlimits(const std::vector<RlimitPlan>& plan);
+// While the process still has its privileges: raising a hard limit needs CAP_SYS_RESOURCE in the
+// host's user namespace, which only the parent has when the container has its own. 0: ourselves.
+Status SetRlimits(const std::vector<RlimitPlan>& plan, pid_t pid = 0);
 
 }  // namespace coracle::runtime
