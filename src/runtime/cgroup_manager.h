@@ -20,9 +20,9 @@ namespace coracle::runtime {
 
 // What planning has to know of the machine.
 struct CgroupHost {
-  std::string mount;                     // of cgroup2, absolute
-  std::string own = "/";                 // our own cgroup, below `mount`
-  std::vector<std::string> controllers;  // available at `mount`
+  std::string mount = {};                     // of cgroup2, absolute
+  std::string own = "/";                      // our own cgroup, below `mount`
+  std::vector<std::string> controllers = {};  // available at `mount`
 };
 Result<CgroupHost> ReadCgroupHost();
 
@@ -36,13 +36,13 @@ struct CgroupWrite {
 };
 
 struct CgroupPlan {
-  std::string mount;                     // of cgroup2, absolute
-  std::string path;                      // below `mount`: "/pod/demo", normalised
-  std::vector<std::string> controllers;  // those the writes need
-  std::vector<CgroupWrite> limits;       // in order
-  std::vector<CgroupWrite> last_limits;  // those that could hit us: pids.max, memory.max
-  std::vector<oci::DeviceRule> devices;  // in order, the default ones at the end
-  std::vector<std::string> warnings;     // limits left out with `ignore_missing_controllers`
+  std::string mount = {};                     // of cgroup2, absolute
+  std::string path = {};                      // below `mount`: "/pod/demo", normalised
+  std::vector<std::string> controllers = {};  // those the writes need
+  std::vector<CgroupWrite> limits = {};       // in order
+  std::vector<CgroupWrite> last_limits = {};  // those that could hit us: pids.max, memory.max
+  std::vector<oci::DeviceRule> devices = {};  // in order, the default ones at the end
+  std::vector<std::string> warnings = {};     // limits left out with `ignore_missing_controllers`
   [[nodiscard]] std::string Directory() const { return mount + path; }
 };
 
@@ -55,9 +55,9 @@ Result<CgroupPlan> PlanCgroup(const CgroupHost& host, const oci::Spec& spec, con
 // A cgroup that exists. `created`: the directories that were made for it, outermost first; it
 // belongs into the container's state, so that Delete can remove them.
 struct Cgroup {
-  std::string path;  // absolute
-  UniqueFd directory;
-  std::vector<std::string> created;
+  std::string path = {};  // absolute
+  UniqueFd directory = {};
+  std::vector<std::string> created = {};
 };
 
 // Makes the directories and enables controllers in the parents' cgroup.subtree_control. A cgroup
