@@ -24,8 +24,6 @@ struct MountOptions {
   // What the table does not know goes to the file system: {"mode", "755"}; a flag has no value.
   std::vector<std::pair<std::string, std::string>> data;
 };
-a flag has no value.std::vector<std::pair<std::string, std::string>> data;
-};
 
 // `pointer` is the mount's place in config.json: "/mounts/3".
 Result<MountOptions> ParseMountOptions(const oci::Mount& mount, const std::string& pointer);
