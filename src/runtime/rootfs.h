@@ -32,7 +32,7 @@ Status AttachRoot(const RootfsPlan& plan, int root_fd);
 
 // Container process: pivot_root(2), or MS_MOVE and chroot(2) where that cannot be (--no-pivot, an
 // initramfs root). Afterwards "/" and the working directory are the container's root.
-Status PivotRoot(int root_fd);
+Status PivotRoot(const RootfsPlan& plan, int root_fd);
 Status MoveRoot(const RootfsPlan& plan, int root_fd);
 
 // Container process, after every change to the root: its propagation, and read-only last.
