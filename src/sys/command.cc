@@ -70,6 +70,8 @@ Result<pid_t> Spawn(const Command& command, const std::array<int, 3>& stdio) {
   for (int fd = 0; fd < 3; ++fd)
     ::posix_spawn_file_actions_adddup2(&actions, stdio[static_cast<std::size_t>(fd)], fd);
   ::posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+  if (!command.directory.empty())
+    ::posix_spawn_file_actions_addchdir_np(&actions, command.directory.c_str());
   sigset_t signals;
   sigfillset(&signals);
   ::posix_spawnattr_setsigdefault(&attributes, &signals);

@@ -44,6 +44,7 @@ struct Command {
   std::string path = {};               // absolute
   std::vector<std::string> args = {};  // args[0] is the name
   std::vector<std::string> env = {};
+  std::string directory = {};                             // working directory; empty: the caller's
   std::string input = {};                                 // its stdin
   std::optional<std::chrono::milliseconds> timeout = {};  // none: for ever
   std::size_t output_limit_bytes = 1U << 20;              // of stdout and of stderr, each
