@@ -35,6 +35,7 @@ struct Runtime {
 struct ProcessIo {
   std::array<int, 3> stdio = {0, 1, 2};  // what becomes the process's 0, 1, 2 (no terminal)
   std::string console_socket;            // unix socket that gets the pty master (terminal)
+  int console_fd = -1;                   // instead: one that is connected already; not closed
   int preserve_fds = 0;                  // 3 .. 3+n-1 stay open, after LISTEN_FDS
 };
 
