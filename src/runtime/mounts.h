@@ -3,7 +3,6 @@
 // descriptors: detached mounts, finished before anyone can see them, then attached in the root.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +38,9 @@ Result<MountsPlan> PlanMounts(const oci::Spec& spec, const std::string& bundle);
 // Parent, before clone: one detached tree per bind mount, id-mapped where asked, with its final
 // attributes; empty at the index of the others. The container process inherits them.
 Result<std::vector<UniqueFd>> OpenMountSources(const MountsPlan& plan);
+
+// Attributes and propagation by mount_setattr(2), best while the mount is still detached.
+Status SetMountAttributes(const MountOptions& options, int mount_fd);
 
 // Container process, after AttachRoot: all mounts, in order. `cgroup` is the container's own
 // directory in the host's cgroup2 mount (what a cgroup mount shows without own cgroup namespace).
