@@ -28,13 +28,13 @@ struct Stdio {
 };
 
 struct LaunchOptions {
-  std::string shim_binary;  // absolute path
+  std::string shim_binary = {};  // absolute path
   std::string container_namespace = "k8s.io";
-  std::string id;
-  std::string bundle;  // directory with config.json and rootfs/; the shim's working directory
-  std::string events_address;  // TTRPC_ADDRESS for the shim; may be empty
-  std::optional<Json>
-      runtime_options;  // our own shim: {"root": ..., "ignoreMissingControllers": ...}
+  std::string id = {};
+  std::string bundle = {};  // directory with config.json and rootfs/; the shim's working directory
+  std::string events_address = {};  // TTRPC_ADDRESS for the shim; may be empty
+  // Our own shim, and only that: {"root": ..., "ignoreMissingControllers": ...}, each optional.
+  std::optional<Json> runtime_options = {};
   std::chrono::milliseconds timeout{20'000};
 };
 
