@@ -16,8 +16,8 @@ using Warn = std::function<void(const std::string&)>;  // may be empty
 // out with a warning, as the specification asks; so is an ambient capability that is not both
 // permitted and inheritable. `new_user_namespace`: a process has every capability in a new one.
 // Without `capabilities` all sets are empty.
-sys::CapabilitySets PlanCapabilities(const oci::Process& process, bool new_user_namespace,
-                                     const Warn& warn);
+Result<sys::CapabilitySets> PlanCapabilities(const oci::Process& process, bool new_user_namespace,
+                                             const Warn& warn);
 
 // In this order around SetUser (process_attributes.h), both in the container process.
 Status LimitBoundingSet(const sys::CapabilitySets& sets);

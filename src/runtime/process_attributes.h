@@ -11,6 +11,7 @@
 
 #include "coracle/base/result.h"
 #include "coracle/oci/spec.h"
+#include "scheduler.h"
 
 namespace coracle::runtime {
 
@@ -24,7 +25,7 @@ struct ProcessPlan {
   bool no_new_privileges = false;
   std::optional<int> oom_score_adj;
   std::string apparmor_profile, selinux_label;
-  std::optional<oci::Scheduler> scheduler;
+  std::optional<SchedulerAttributes> scheduler;
   std::optional<int> io_priority;  // as ioprio_set(2) takes it
   std::optional<unsigned long> personality;
   std::optional<cpu_set_t> initial_cpus, final_cpus;  // execCPUAffinity
@@ -45,7 +46,6 @@ Status SetOomScoreAdj(const ProcessPlan& plan, pid_t pid);
 // OpenProc (procfs.h).
 Status JoinSessionKeyring();
 Status SetPersonality(const ProcessPlan& plan);
-Status SetScheduler(const ProcessPlan& plan);
 Status SetIoPriority(const ProcessPlan& plan);
 Status SetCpuAffinity(const std::optional<cpu_set_t>& cpus);
 // AppArmor and SELinux: the label that execve(2) gives.
@@ -56,20 +56,5 @@ Status SetNoNewPrivileges(const ProcessPlan& plan);
 Status OwnStandardStreams(const ProcessPlan& plan);
 // Groups, gid, uid; keeps the permitted capabilities for SetCapabilities (capabilities.h). umask.
 Status SetUser(const ProcessPlan& plan);
-
-// HOME from the container's /etc/passwd ("/" when it does not say) unless it is set.
-Status FillHome(ProcessPlan& plan, int root_fd);
-
-// Container process of create, before the root is sealed: makes process.cwd where it is missing.
-Status MakeWorkingDirectory(const ProcessPlan& plan, int root_fd);
-
-// In the root: chdir to process.cwd, verified to lie inside the root (CVE-2024-21626). Before
-// SetUser, since a user may start in a directory that only root may enter; the error is EACCES
-// where root may not either (a network file system): then once more after SetUser.
-Status EnterWorkingDirectory(const ProcessPlan& plan);
-
-// In the root and the working directory: what execvp(3) would start, by the container's PATH. The
-// errors are the words of runc that its callers look for.
-Result<std::string> FindExecutable(const ProcessPlan& plan);
 
 }  // namespace coracle::runtime
