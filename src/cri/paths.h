@@ -9,13 +9,13 @@
 //     coracle.sock                    0660, the CRI socket
 //     runtime/                        states of containers, owned by the runtime library
 //     sandboxes/<id>/
-//       ns/{net,ipc,uts}              pinned namespaces
+//       ns/{net,ipc,uts,pid}          pinned namespaces
 //       shm/                          tmpfs, the pod's /dev/shm
 //       {hostname,hosts,resolv.conf}  bound into its containers
 //       pause/                        bundle of the shared PID namespace's parent
 //     containers/<id>/
 //       bundle/                       config.json, rootfs/, address, exit.json
-//       volumes/<n>/                  what the image declares as VOLUME
+//       stdin                         FIFO, where the request wants stdin
 //       exec/<id>.{out,err}           FIFOs of a running ExecSync
 #pragma once
 
@@ -30,6 +30,7 @@ struct SandboxPaths {
   [[nodiscard]] std::string NetworkNamespace() const { return dir + "/ns/net"; }
   [[nodiscard]] std::string IpcNamespace() const { return dir + "/ns/ipc"; }
   [[nodiscard]] std::string UtsNamespace() const { return dir + "/ns/uts"; }
+  [[nodiscard]] std::string PidNamespace() const { return dir + "/ns/pid"; }
   [[nodiscard]] std::string Shm() const { return dir + "/shm"; }
   [[nodiscard]] std::string Hostname() const { return dir + "/hostname"; }
   [[nodiscard]] std::string Hosts() const { return dir + "/hosts"; }
@@ -40,7 +41,7 @@ struct SandboxPaths {
 struct ContainerPaths {
   std::string dir;
   [[nodiscard]] std::string Bundle() const { return dir + "/bundle"; }
-  [[nodiscard]] std::string Volumes() const { return dir + "/volumes"; }
+  [[nodiscard]] std::string Stdin() const { return dir + "/stdin"; }
   [[nodiscard]] std::string Exec() const { return dir + "/exec"; }
 };
 
