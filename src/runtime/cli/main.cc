@@ -1,0 +1,163 @@
+// The command line: global options, then one verb, which is the only one whose options are built.
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+#include "cli.h"
+#include "coracle/base/json.h"
+#include "hints.h"
+#include "version.h"
+
+namespace coracle::runtime::cli {
+namespace {
+
+struct Verb {
+  std::string_view name;
+  std::string_view help;
+  Result<int> (*run)(Context&, const Words&);
+  int exit_code_of_failure = 1;
+};
+
+// runc's exec tells its own failure (255) from that of the program.
+constexpr Verb kVerbs[] = {
+    {"create", "create a container, which then waits for `start`", RunCreate},
+    {"start", "execute the program of a created container", RunStart},
+    {"run", "create, start, wait, delete", RunRun},
+    {"exec", "execute a further program inside a container", RunExec, 255},
+    {"state", "print the state of a container", RunState},
+    {"list", "list the containers of this root", RunList},
+    {"ps", "list the processes of a container", RunPs},
+    {"kill", "send a signal to a container", RunKill},
+    {"delete", "remove a stopped container", RunDelete},
+    {"pause", "freeze all processes of a container", RunPause},
+    {"resume", "let them go on", RunResume},
+    {"update", "change the resource limits of a container", RunUpdate},
+    {"events", "print statistics and out-of-memory events", RunEvents},
+    {"features", "print what this runtime can do (features.md)", RunFeatures},
+    {"spec", "write an example config.json", RunSpec},
+    {"explain", "print what `create` does for a bundle, step by step", RunExplain}};
+
+std::string VerbList() {
+  std::string text = "verbs (`coracle VERB --help` for each):\n";
+  for (const Verb& verb : kVerbs) {
+    text += "  " + std::string(verb.name) + std::string(12 - verb.name.size(), ' ') +
+            std::string(verb.help) + "\n";
+  }
+  return text + "  image       pull, load, save, list, remove images; make a bundle of one\n";
+}
+
+const Verb* FindVerb(std::string_view name) {
+  for (const Verb& verb : kVerbs) {
+    if (verb.name == name) return &verb;
+  }
+  return nullptr;
+}
+
+struct GlobalOptions {
+  std::string root, log, log_format = "text", rootless = "auto", trace;
+  bool debug = false, systemd_cgroup = false, version = false;
+  Words rest;
+};
+
+void AddGlobalOptions(Arguments& arguments, GlobalOptions& options) {
+  arguments.Text("--root", options.root, "directory of the containers' states");
+  arguments.Text("--log", options.log, "file to write errors and warnings to");
+  arguments.Text("--log-format", options.log_format, "text or json");
+  arguments.Flag("--debug", options.debug, "also log what only helps to find a bug");
+  arguments.Flag("--systemd-cgroup", options.systemd_cgroup,
+                 "cgroupsPath is slice:prefix:name, made by systemd");
+  arguments.Text("--rootless", options.rootless, "true, false or auto");
+  arguments.FlagWithValue("--trace", "text", options.trace,
+                          "time each step, to standard error: text or json");
+  arguments.Flag("-v,--version", options.version, "print the version");
+  arguments.Rest(options.rest);
+  arguments.Footer(VerbList());
+}
+
+Status CheckWord(const char* option, const std::string& word, const Words& allowed) {
+  for (const auto& one : allowed) {
+    if (word == one) return {};
+  }
+  std::string text = std::string(option) + ": unknown value \"" + word + "\"; allowed:";
+  for (const auto& one : allowed) text += " " + one;
+  return Error{Code::kInvalidConfig, 0, text};
+}
+
+void PrintStep(std::string_view step, std::uint64_t microseconds, bool json) {
+  const std::string line =
+      json ? PrintJson({{"step", step}, {"us", microseconds}}) : std::string(step);
+  if (json) {
+    std::fprintf(stderr, "%s\n", line.c_str());
+  } else {
+    std::fprintf(stderr, "%8llu us  %s\n", static_cast<unsigned long long>(microseconds),
+                 line.c_str());
+  }
+}
+
+Status Apply(const GlobalOptions& options, Context& context) {
+  TRY(CheckWord("--log-format", options.log_format, {"text", "json"}));
+  TRY(CheckWord("--rootless", options.rootless, {"true", "false", "auto"}));
+  if (!options.trace.empty()) TRY(CheckWord("--trace", options.trace, {"text", "json"}));
+  TRY(context.log.Open(options.log,
+                       options.log_format == "json" ? LogFormat::kJson : LogFormat::kText,
+                       options.debug));
+  if (!options.root.empty()) context.runtime.root = options.root;
+  context.runtime.systemd_cgroup = options.systemd_cgroup;
+  context.runtime.warn = [&context](const std::string& text) { context.log.Warning(text); };
+  if (!options.trace.empty()) {
+    context.runtime.observer.done = [json = options.trace == "json"](std::string_view step,
+                                                                     std::uint64_t microseconds) {
+      PrintStep(step, microseconds, json);
+    };
+  }
+  return {};
+}
+
+int Fail(const Context& context, const Error& error, int exit_code) {
+  context.log.Problem(error.message);
+  if (const auto hint = HintFor(error); !hint.empty()) context.log.Hint(hint);
+  return exit_code;
+}
+
+int RunVerb(Context& context, Words words) {
+  if (words.empty()) {
+    return Fail(context, {Code::kInvalidConfig, 0, "no verb given: see `coracle --help`"}, 1);
+  }
+  const Verb* verb = FindVerb(words.front());
+  if (verb == nullptr) {
+    return Fail(
+        context,
+        {Code::kInvalidConfig, 0, "unknown verb \"" + words.front() + "\": see `coracle --help`"},
+        1);
+  }
+  words.erase(words.begin());
+  const auto exit_code = verb->run(context, words);
+  return exit_code.has_value() ? *exit_code
+                               : Fail(context, exit_code.error(), verb->exit_code_of_failure);
+}
+
+int Main(int argc, char** argv) {
+  Context context;
+  // Another program, that makes no container: nothing here applies to it.
+  if (argc > 1 && std::string_view(argv[1]) == "image")
+    return Fail(context, ExecImage(argv + 1), 1);
+  GlobalOptions options;
+  Arguments arguments("coracle", "Runs containers as the OCI runtime specification says.");
+  AddGlobalOptions(arguments, options);
+  const auto go_on = arguments.Parse(Words(argv + 1, argv + argc));
+  if (!go_on.has_value()) return Fail(context, go_on.error(), 1);
+  if (!*go_on) return 0;
+  if (options.version) {
+    std::fputs("coracle version " CORACLE_VERSION "\ncommit: " CORACLE_COMMIT "\nspec: 1.3.0\n",
+               stdout);
+    return 0;
+  }
+  const auto applied = Apply(options, context);
+  if (!applied.has_value()) return Fail(context, applied.error(), 1);
+  return RunVerb(context, std::move(options.rest));
+}
+
+}  // namespace
+}  // namespace coracle::runtime::cli
+
+int main(int argc, char** argv) { return coracle::runtime::cli::Main(argc, argv); }
