@@ -3,8 +3,9 @@
 function(coracle_library name)
   cmake_parse_arguments(arg "" "" "SOURCES;USES" ${ARGN})
   add_library(coracle_${name} STATIC ${arg_SOURCES})
-  target_include_directories(coracle_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include
-                             PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_include_directories(coracle_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include)
+  # For "x.h" only: a private seccomp.h must not stand in for libseccomp's <seccomp.h>.
+  target_compile_options(coracle_${name} PRIVATE "SHELL:-iquote ${CMAKE_CURRENT_SOURCE_DIR}")
   target_link_libraries(coracle_${name} PUBLIC ${arg_USES})
 endfunction()
 
@@ -12,8 +13,8 @@ endfunction()
 function(coracle_test layer)
   cmake_parse_arguments(arg "" "" "SOURCES;USES" ${ARGN})
   add_executable(${layer}_test ${arg_SOURCES})
-  target_include_directories(${layer}_test PRIVATE ${PROJECT_SOURCE_DIR}/src/${layer}
-                             ${PROJECT_SOURCE_DIR}/tests)
+  target_include_directories(${layer}_test PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  target_compile_options(${layer}_test PRIVATE "SHELL:-iquote ${PROJECT_SOURCE_DIR}/src/${layer}")
   target_link_libraries(${layer}_test PRIVATE coracle_${layer} ${arg_USES} GTest::gtest_main)
   add_test(NAME ${layer}_test COMMAND ${layer}_test)
   # GTEST_SKIP prints "[  SKIPPED ]" with its reason: the summary of `make test` lists them.

@@ -1,0 +1,78 @@
+#include "seccomp_cache.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <cstring>
+
+#include "coracle/base/file.h"
+#include "coracle/base/unique_fd.h"
+
+namespace coracle::runtime {
+namespace {
+
+// FNV-1a, 64 bits: it only has to name a file.
+std::uint64_t Hash(std::string_view text, std::uint64_t hash = 0xcbf29ce484222325) {
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
+std::string Hex(std::uint64_t value) {
+  std::array<char, 17> text{};
+  const auto end = std::to_chars(text.begin(), text.end(), value, 16).ptr;
+  return {text.begin(), end};
+}
+
+std::string FileName(const std::string& directory, const std::string& key) {
+  return directory + "/" + Hex(Hash(key));
+}
+
+std::string Bytes(const std::vector<sock_filter>& program) {
+  std::string bytes(program.size() * sizeof(sock_filter), '\0');
+  std::memcpy(bytes.data(), program.data(), bytes.size());
+  return bytes;
+}
+
+// The key, its end, the program's hash, the program: the hash tells a file that was cut short or
+// spoiled by a failing disk.
+std::string Head(const std::string& key, const std::string& program) {
+  return key + '\0' + Hex(Hash(program)) + '\0';
+}
+
+// Nobody else may have written what the kernel is going to trust.
+bool IsOurs(int fd) {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid() &&
+         (status.st_mode & 077U) == 0;
+}
+
+}  // namespace
+
+std::optional<std::vector<sock_filter>> ReadCachedFilter(const std::string& directory,
+                                                         const std::string& key) {
+  const UniqueFd file(
+      ::open(FileName(directory, key).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  if (!file || !IsOurs(file.get())) return std::nullopt;
+  const auto content = ReadFd(file.get(), "cached filter", 1UL << 20);
+  if (!content.has_value() || !content->starts_with(key + '\0')) return std::nullopt;
+  const std::size_t begin = content->find('\0', key.size() + 1);
+  if (begin == std::string::npos) return std::nullopt;
+  const std::string bytes = content->substr(begin + 1);
+  if (bytes.empty() || bytes.size() % sizeof(sock_filter) != 0) return std::nullopt;
+  if (!content->starts_with(Head(key, bytes))) return std::nullopt;
+  std::vector<sock_filter> program(bytes.size() / sizeof(sock_filter));
+  std::memcpy(program.data(), bytes.data(), bytes.size());
+  return program;
+}
+
+Status WriteCachedFilter(const std::string& directory, const std::string& key,
+                         const std::vector<sock_filter>& program) {
+  TRY(MakeDirectories(directory, 0700));
+  const std::string bytes = Bytes(program);
+  return WriteFileAtomically(FileName(directory, key), Head(key, bytes) + bytes, 0600);
+}
+
+}  // namespace coracle::runtime
