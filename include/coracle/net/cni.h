@@ -50,8 +50,8 @@ class Cni {
   static Result<std::unique_ptr<Cni>> Open(CniOptions options);
   virtual ~Cni() = default;
 
-  // Ready, or why not (no configuration, or a broken one: file, place, what is allowed). The
-  // directory is watched: a change counts from the next call on.
+  // Ready, or why not (no configuration, or a broken one: file, place, what is allowed; with CNI
+  // 1.1 what STATUS says). Looks at the directory anew: a change counts from the next call on.
   virtual Status Ready() = 0;
   // The configuration list in force, as JSON text; for `crictl info`.
   virtual Result<Json> Configuration() = 0;
@@ -62,6 +62,9 @@ class Cni {
   // DEL with the configuration and result cached at ADD, all plugins in reverse, even if one
   // fails; twice, or never attached: success.
   virtual Status Detach(const Attachment& attachment) = 0;
+  // GC (CNI 1.1): plugins may free what belongs to no attachment of these containers, the living
+  // ones. Waits for every ADD and DEL, and they for it. No substitute for Detach.
+  virtual Status CollectGarbage(const std::vector<std::string>& container_ids) = 0;
   // Container ids with a cached attachment: recovery compares them with its sandboxes.
   virtual Result<std::vector<std::string>> Attached() = 0;
 };
