@@ -87,12 +87,12 @@ void Problems::Add(const std::string& pointer, const std::string& text, std::str
   list_.push_back(pointer + ": " + text + " (" + std::string(section) + ")");
 }
 
-void CheckName(Problems& problems, const std::string& pointer, std::string_view name, Names allowed,
-               std::string_view section) {
+void Problems::CheckName(const std::string& pointer, std::string_view name, Names allowed,
+                         std::string_view section) {
   if (std::ranges::find(allowed, name) != allowed.end()) return;
   std::string text = "unknown value \"" + std::string(name) + "\"; allowed:";
   for (const auto one : allowed) text.append(" ").append(one);
-  problems.Add(pointer, text, section);
+  Add(pointer, text, section);
 }
 
 void CheckAbsolute(Problems& problems, const std::string& pointer, const std::string& path,

@@ -13,25 +13,26 @@
 
 namespace coracle::oci {
 
+using Names = std::span<const std::string_view>;
+
 // Collects "/pointer: what is wrong; what is allowed (section)". A place that already has a
 // problem (a value of the wrong type, say) gets no second one that only follows from the first.
 class Problems {
  public:
   explicit Problems(std::vector<std::string>& list) : list_(list) {}
   void Add(const std::string& pointer, const std::string& text, std::string_view section);
+  // A problem that lists what is allowed, unless `name` is.
+  void CheckName(const std::string& pointer, std::string_view name, Names allowed,
+                 std::string_view section);
+  void CheckName(const std::string& pointer, std::string_view name,
+                 std::initializer_list<std::string_view> allowed, std::string_view section) {
+    CheckName(pointer, name, Names(allowed.begin(), allowed.size()), section);
+  }
 
  private:
   std::vector<std::string>& list_;
 };
 
-using Names = std::span<const std::string_view>;
-// A problem that lists what is allowed, unless `name` is.
-void CheckName(Problems& problems, const std::string& pointer, std::string_view name, Names allowed,
-               std::string_view section);
-inline void CheckName(Problems& problems, const std::string& pointer, std::string_view name,
-                      std::initializer_list<std::string_view> allowed, std::string_view section) {
-  CheckName(problems, pointer, name, Names(allowed.begin(), allowed.size()), section);
-}
 void CheckAbsolute(Problems& problems, const std::string& pointer, const std::string& path,
                    std::string_view section);
 void CheckEnv(Problems& problems, const std::string& pointer, const std::vector<std::string>& env,

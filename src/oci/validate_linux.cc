@@ -21,7 +21,7 @@ void ValidateNamespaces(const Linux& linux_, Problems& problems) {
   for (std::size_t i = 0; i < linux_.namespaces.size(); ++i) {
     const auto& [type, path] = linux_.namespaces[i];
     const auto here = At("/linux/namespaces", i);
-    CheckName(problems, At(here, "type"), type, kNamespaces, kSection);
+    problems.CheckName(At(here, "type"), type, kNamespaces, kSection);
     if (!seen.insert(type).second)
       problems.Add(At(here, "type"), "\"" + type + "\" is given twice", kSection);
     if (!path.empty()) CheckAbsolute(problems, At(here, "path"), path, kSection);
@@ -66,7 +66,7 @@ void ValidateTimeOffsets(const Linux& linux_, Problems& problems) {
   }
   for (const auto& [clock, offset] : linux_.time_offsets) {
     const auto here = At("/linux/timeOffsets", clock);
-    CheckName(problems, here, clock, {"monotonic", "boottime"}, kSection);
+    problems.CheckName(here, clock, {"monotonic", "boottime"}, kSection);
     if (offset.nanosecs >= kNanosecondsPerSecond)
       problems.Add(At(here, "nanosecs"), "must be less than 1000000000", kSection);
   }
@@ -77,7 +77,7 @@ void ValidateDevices(const std::vector<Device>& devices, Problems& problems) {
   for (std::size_t i = 0; i < devices.size(); ++i) {
     const Device& device = devices[i];
     const auto here = At("/linux/devices", i);
-    CheckName(problems, At(here, "type"), device.type, {"c", "b", "u", "p"}, kSection);
+    problems.CheckName(At(here, "type"), device.type, {"c", "b", "u", "p"}, kSection);
     CheckAbsolute(problems, At(here, "path"), device.path, kSection);
     if (device.type != "p" && !device.major)
       problems.Add(At(here, "major"), "required unless the type is \"p\"", kSection);
@@ -117,21 +117,22 @@ void ValidatePaths(const std::vector<std::string>& paths, const std::string& poi
 
 void ValidatePersonality(const Personality& personality, Problems& problems) {
   constexpr std::string_view kSection = "config-linux.md#personality";
-  CheckName(problems, "/linux/personality/domain", personality.domain, {"LINUX", "LINUX32"},
-            kSection);
+  problems.CheckName("/linux/personality/domain", personality.domain, {"LINUX", "LINUX32"},
+                     kSection);
   if (!personality.flags.empty())
     problems.Add("/linux/personality/flags", "no flag is supported", kSection);
 }
 
 void ValidateMemoryPolicy(const MemoryPolicy& policy, Problems& problems) {
   constexpr std::string_view kSection = "config-linux.md#memory-policy";
-  CheckName(problems, "/linux/memoryPolicy/mode", policy.mode,
-            {"MPOL_DEFAULT", "MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_WEIGHTED_INTERLEAVE",
-             "MPOL_PREFERRED", "MPOL_PREFERRED_MANY", "MPOL_LOCAL"},
-            kSection);
+  problems.CheckName("/linux/memoryPolicy/mode", policy.mode,
+                     {"MPOL_DEFAULT", "MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_WEIGHTED_INTERLEAVE",
+                      "MPOL_PREFERRED", "MPOL_PREFERRED_MANY", "MPOL_LOCAL"},
+                     kSection);
   for (std::size_t i = 0; i < policy.flags.size(); ++i) {
-    CheckName(problems, At("/linux/memoryPolicy/flags", i), policy.flags[i],
-              {"MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"}, kSection);
+    problems.CheckName(At("/linux/memoryPolicy/flags", i), policy.flags[i],
+                       {"MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"},
+                       kSection);
   }
 }
 
@@ -149,10 +150,10 @@ void ValidateLinux(const Linux& linux_, Problems& problems) {
   ValidateNetDevices(linux_, problems);
   ValidateResources(linux_.resources, "/linux/resources", problems);
   if (!linux_.rootfs_propagation.empty()) {
-    CheckName(problems, "/linux/rootfsPropagation", linux_.rootfs_propagation,
-              {"shared", "slave", "private", "unbindable", "rshared", "rslave", "rprivate",
-               "runbindable"},
-              "config-linux.md#rootfs-mount-propagation");
+    problems.CheckName("/linux/rootfsPropagation", linux_.rootfs_propagation,
+                       {"shared", "slave", "private", "unbindable", "rshared", "rslave", "rprivate",
+                        "runbindable"},
+                       "config-linux.md#rootfs-mount-propagation");
   }
   if (linux_.seccomp) ValidateSeccomp(*linux_.seccomp, problems);
   ValidatePaths(linux_.masked_paths, "/linux/maskedPaths", "config-linux.md#masked-paths",

@@ -40,7 +40,7 @@ void ValidateRlimits(const std::vector<Rlimit>& rlimits, const std::string& poin
   std::set<std::string_view> seen;
   for (std::size_t i = 0; i < rlimits.size(); ++i) {
     const auto here = At(pointer, i);
-    CheckName(problems, At(here, "type"), rlimits[i].type, kRlimits, kSection);
+    problems.CheckName(At(here, "type"), rlimits[i].type, kRlimits, kSection);
     if (!seen.insert(rlimits[i].type).second)
       problems.Add(At(here, "type"), rlimits[i].type + " is given twice", kSection);
     if (rlimits[i].soft > rlimits[i].hard) {
@@ -53,11 +53,10 @@ void ValidateRlimits(const std::vector<Rlimit>& rlimits, const std::string& poin
 }
 
 void ValidateScheduler(const Scheduler& scheduler, const std::string& pointer, Problems& problems) {
-  CheckName(problems, At(pointer, "policy"), scheduler.policy, kPolicies,
-            "config.md#linux-process");
+  problems.CheckName(At(pointer, "policy"), scheduler.policy, kPolicies, "config.md#linux-process");
   for (std::size_t i = 0; i < scheduler.flags.size(); ++i) {
-    CheckName(problems, At(At(pointer, "flags"), i), scheduler.flags[i], kSchedulerFlags,
-              "config.md#linux-process");
+    problems.CheckName(At(At(pointer, "flags"), i), scheduler.flags[i], kSchedulerFlags,
+                       "config.md#linux-process");
   }
   CheckRange(problems, At(pointer, "nice"), scheduler.nice, {-20, 19});
   CheckRange(problems, At(pointer, "priority"), scheduler.priority, {0, 99});
@@ -80,8 +79,8 @@ void ValidateProcess(const Process& process, const std::string& pointer, Problem
   if (process.scheduler) ValidateScheduler(*process.scheduler, At(pointer, "scheduler"), problems);
   if (process.io_priority) {
     const auto here = At(pointer, "ioPriority");
-    CheckName(problems, At(here, "class"), process.io_priority->io_class, kIoClasses,
-              "config.md#linux-process");
+    problems.CheckName(At(here, "class"), process.io_priority->io_class, kIoClasses,
+                       "config.md#linux-process");
     CheckRange(problems, At(here, "priority"), process.io_priority->priority, {0, 7});
   }
   if (process.exec_cpu_affinity) {

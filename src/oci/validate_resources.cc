@@ -10,7 +10,7 @@ void ValidateDeviceRules(const std::vector<DeviceRule>& rules, const std::string
   constexpr std::string_view kSection = "config-linux.md#allowed-device-list";
   for (std::size_t i = 0; i < rules.size(); ++i) {
     const auto here = At(pointer, i);
-    CheckName(problems, At(here, "type"), rules[i].type, {"a", "c", "b"}, kSection);
+    problems.CheckName(At(here, "type"), rules[i].type, {"a", "c", "b"}, kSection);
     if (rules[i].access.find_first_not_of("rwm") != std::string::npos) {
       problems.Add(At(here, "access"),
                    "\"" + rules[i].access + "\" must be made of the letters r, w, m", kSection);

@@ -41,7 +41,7 @@ void ValidateRule(const SeccompRule& rule, const std::string& pointer, bool has_
                   Problems& problems) {
   if (rule.names.empty())
     problems.Add(At(pointer, "names"), "at least one name is required", kSection);
-  CheckName(problems, At(pointer, "action"), rule.action, kActions, kSection);
+  problems.CheckName(At(pointer, "action"), rule.action, kActions, kSection);
   CheckErrno({At(pointer, "errnoRet"), rule.action, rule.errno_ret}, problems);
   if (rule.action == "SCMP_ACT_NOTIFY" && !has_listener) {
     problems.Add(At(pointer, "action"), "SCMP_ACT_NOTIFY needs /linux/seccomp/listenerPath",
@@ -51,7 +51,7 @@ void ValidateRule(const SeccompRule& rule, const std::string& pointer, bool has_
     const auto here = At(At(pointer, "args"), i);
     if (rule.args[i].index > kMaxArgIndex)
       problems.Add(At(here, "index"), "must be 0 to 5", kSection);
-    CheckName(problems, At(here, "op"), rule.args[i].op, kOperators, kSection);
+    problems.CheckName(At(here, "op"), rule.args[i].op, kOperators, kSection);
   }
 }
 
@@ -59,7 +59,7 @@ void ValidateRule(const SeccompRule& rule, const std::string& pointer, bool has_
 
 void ValidateSeccomp(const Seccomp& seccomp, Problems& problems) {
   const std::string pointer = "/linux/seccomp";
-  CheckName(problems, At(pointer, "defaultAction"), seccomp.default_action, kActions, kSection);
+  problems.CheckName(At(pointer, "defaultAction"), seccomp.default_action, kActions, kSection);
   if (seccomp.default_action == "SCMP_ACT_NOTIFY") {
     problems.Add(At(pointer, "defaultAction"),
                  "SCMP_ACT_NOTIFY cannot be the default: the agent would have to answer for the "
@@ -69,11 +69,11 @@ void ValidateSeccomp(const Seccomp& seccomp, Problems& problems) {
   CheckErrno({At(pointer, "defaultErrnoRet"), seccomp.default_action, seccomp.default_errno_ret},
              problems);
   for (std::size_t i = 0; i < seccomp.architectures.size(); ++i) {
-    CheckName(problems, At(At(pointer, "architectures"), i), seccomp.architectures[i],
-              kArchitectures, kSection);
+    problems.CheckName(At(At(pointer, "architectures"), i), seccomp.architectures[i],
+                       kArchitectures, kSection);
   }
   for (std::size_t i = 0; i < seccomp.flags.size(); ++i)
-    CheckName(problems, At(At(pointer, "flags"), i), seccomp.flags[i], kFlags, kSection);
+    problems.CheckName(At(At(pointer, "flags"), i), seccomp.flags[i], kFlags, kSection);
   if (seccomp.listener_path.empty() && !seccomp.listener_metadata.empty())
     problems.Add(At(pointer, "listenerMetadata"), "needs listenerPath", kSection);
   for (std::size_t i = 0; i < seccomp.syscalls.size(); ++i) {
