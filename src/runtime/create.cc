@@ -1,0 +1,290 @@
+// What the runtime does to create a container, in order, each step beside its undo.
+#include "create.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <ctime>
+#include <filesystem>
+
+#include "coracle/base/file.h"
+#include "coracle/base/id.h"
+#include "coracle/sys/process.h"
+#include "coracle/sys/socket.h"
+#include "hooks.h"
+#include "launch.h"
+#include "sync.h"
+
+namespace coracle::runtime {
+namespace {
+
+Status TakeId(Creation& creation) {
+  const char* path = creation.paths.directory.c_str();
+  int made = ::mkdir(path, 0700);
+  if (made != 0 && errno == ENOENT) {
+    TRY(MakeDirectories(creation.runtime.root, 0711));
+    made = ::mkdir(path, 0700);
+  }
+  if (made != 0 && errno == EEXIST)
+    return Error{Code::kAlreadyExists, EEXIST, "container with given ID already exists"};
+  if (made != 0) return KernelError("mkdir(2) path=" + creation.paths.directory);
+  Result<UniqueFd> lock = LockState(creation.paths);
+  if (!lock.has_value()) {
+    ::rmdir(path);
+    return lock.error();
+  }
+  creation.lock = std::move(*lock);
+  return {};
+}
+void ReleaseId(Creation& creation) noexcept { (void)RemoveTree(creation.paths.directory); }
+
+Status RecordIntent(Creation& creation) {
+  TRY(WriteFileAtomically(creation.paths.config, creation.config_text));
+  return WriteStateFile(creation.paths, creation.state);
+}
+
+Status MakeContainerCgroup(Creation& creation) {
+  creation.cgroup = TRY(MakeCgroup(creation.plan.cgroup));
+  creation.state.cgroup_created = creation.cgroup.created;
+  return {};
+}
+void RemoveContainerCgroup(Creation& creation) noexcept {
+  (void)SignalCgroup(creation.cgroup.path, SIGKILL);
+  (void)RemoveCgroup(creation.cgroup.path);
+  UndoMakeCgroup(creation.cgroup.created);
+}
+
+Status Compile(Creation& creation) {
+  creation.seccomp = TRY(CompileFilter(creation.runtime, creation.plan.seccomp));
+  return {};
+}
+
+Status OpenSources(Creation& creation) {
+  creation.root = TRY(CloneRoot(creation.plan.rootfs));
+  creation.mount_sources = TRY(OpenMountSources(creation.plan.mounts));
+  creation.namespaces = TRY(OpenNamespaces(creation.plan.namespaces));
+  return {};
+}
+
+Status OpenSockets(Creation& creation) {
+  const ProgramPlan* program = creation.plan.program ? &*creation.plan.program : nullptr;
+  creation.console = TRY(ConnectConsoleOf(creation.options.io, program));
+  creation.listener = TRY(sys::ListenUnix(creation.paths.start_socket, 0600, SOCK_SEQPACKET));
+  return {};
+}
+
+// Runs in the new process, whose copy of everything here is never destroyed.
+[[noreturn]] void BecomeContainer(Creation& creation, int sync) noexcept {
+  const Plan& plan = creation.plan;
+  const ProcessSetup setup{
+      .state = creation.state,
+      .namespaces = plan.namespaces,
+      .program = plan.program ? &*plan.program : nullptr,
+      .seccomp = creation.seccomp ? &*creation.seccomp : nullptr,
+      .hooks = &plan.hooks,
+      .io = creation.options.io,
+      .observer = creation.runtime.observer,
+      .sync = sync,
+      .listener = creation.listener.get(),
+      .console = creation.console.get(),
+      .kept_fds = creation.listen_fds + creation.options.io.preserve_fds,
+      .listen_fds = creation.listen_fds,
+      .new_keyring = !creation.options.no_new_keyring,
+  };
+  NewProcess process{.setup = setup,
+                     .plan = &plan,
+                     .root_fd = creation.root.get(),
+                     .mount_sources = &creation.mount_sources,
+                     .namespaces = creation.namespaces,
+                     .cgroup = creation.cgroup.path,
+                     .no_pivot = creation.options.no_pivot,
+                     .conversation = sync};
+  if (plan.program) process.process = plan.program->process;
+  RunContainerProcess(std::move(process));
+}
+
+Status Clone(Creation& creation) {
+  auto [ours, theirs] = TRY(sys::SeqpacketPair());
+  creation.process = TRY(CloneProcess({.namespaces = creation.plan.namespaces,
+                                       .opened = creation.namespaces,
+                                       .cgroup_fd = creation.cgroup.directory.get(),
+                                       .child_of_parent = creation.options.child_of_parent},
+                                      [&, sync = theirs.get()] {
+                                        ours.reset();
+                                        BecomeContainer(creation, sync);
+                                      }));
+  creation.sync = std::move(ours);
+  creation.root.reset();
+  creation.mount_sources.clear();
+  creation.namespaces.clear();
+  creation.listener.reset();
+  creation.console.reset();
+  return {};
+}
+void Kill(Creation& creation) noexcept {
+  creation.sync.reset();
+  KillClonedProcess(creation.process);
+}
+
+// A process that has died makes our next step fail: its own last word comes first.
+Status OrLastWord(const Creation& creation, Status status) {
+  return status.has_value() ? status
+                            : Status(LastWordOf(creation.sync.get(), std::move(status).error()));
+}
+
+Status GiveIds(Creation& creation) {
+  if (creation.plan.id_maps.uids.empty()) return {};
+  TRY(OrLastWord(creation, WriteIdMaps(creation.plan.id_maps, creation.process.pid)));
+  return OrLastWord(creation, SendSync(creation.sync.get(), SyncKind::kIdMapsWritten));
+}
+
+Status LimitCgroup(Creation& creation) {
+  const int cgroup = creation.cgroup.directory.get();
+  TRY(AttachDevices(cgroup, creation.plan.cgroup.devices));
+  TRY(ApplyLimits(cgroup, creation.plan.cgroup.limits));
+  return creation.plan.cgroup_owner ? DelegateCgroup(cgroup, *creation.plan.cgroup_owner)
+                                    : Status();
+}
+
+Status SetOomScore(Creation& creation) {
+  if (!creation.plan.program) return {};
+  return OrLastWord(creation, SetOomScoreAdj(creation.plan.program->process, creation.process.pid));
+}
+
+Status RunRuntimeHooks(Creation& creation) {
+  const oci::Hooks& hooks = creation.plan.hooks;
+  if (hooks.prestart.empty() && hooks.create_runtime.empty()) return {};
+  TRY(ExpectSync(creation.sync.get(), SyncKind::kMounted));
+  oci::State state = ToOciState(creation.state, oci::ContainerStatus::kCreating);
+  state.pid = creation.process.pid;
+  TRY(RunHooks(hooks.prestart, "prestart", state));
+  TRY(RunHooks(hooks.create_runtime, "createRuntime", state));
+  return OrLastWord(creation, SendSync(creation.sync.get(), SyncKind::kHooksRun));
+}
+
+Status AwaitReady(Creation& creation) {
+  const SyncMessage ready = TRY(ExpectSync(creation.sync.get(), SyncKind::kReady));
+  if (!creation.runtime.observer.done) return {};
+  std::size_t index = 0;
+  for (const auto& step : ContainerSteps())
+    creation.runtime.observer.done(step.name, ready.step_us[index++]);
+  return {};
+}
+
+Status ApplyLastLimits(Creation& creation) {
+  return ApplyLimits(creation.cgroup.directory.get(), creation.plan.cgroup.last_limits);
+}
+
+Status WritePid(Creation& creation) {
+  return WritePidFile(creation.options.pid_file, creation.process.pid);
+}
+void RemovePid(Creation& creation) noexcept {
+  if (!creation.options.pid_file.empty()) ::unlink(creation.options.pid_file.c_str());
+}
+
+Status RecordCreated(Creation& creation) {
+  creation.state.pid = creation.process.pid;
+  creation.state.start_ticks = TRY(sys::ReadProcessStat(creation.process.pid)).start_ticks;
+  TRY(WriteStateFile(creation.paths, creation.state));
+  return OrLastWord(creation, SendSync(creation.sync.get(), SyncKind::kCreated));
+}
+
+constexpr Step<Creation> kCreateSteps[] = {
+    {"take-id", "mkdir(2), flock(2)", "runtime.md#create",
+     "The id is taken from here on, and its directory is the container's lock.", TakeId, ReleaseId},
+    {"record-intent", "open(2), write(2), rename(2)", "runtime.md#state",
+     "Whatever happens to us now, `delete` will know what there may be.", RecordIntent},
+    {"make-cgroup", "mkdir(2), write(2)", "config-linux.md#cgroups-path",
+     "Before the process, so that it is born inside.", MakeContainerCgroup, RemoveContainerCgroup},
+    {"compile-seccomp", "-", "config-linux.md#seccomp",
+     "Here, where there are memory, libraries and a cache.", Compile},
+    {"open-sources", "open_tree(2), open(2)", "config.md#mounts",
+     "The root, bind sources and given namespaces, with the host's eyes and rights.", OpenSources},
+    {"open-sockets", "bind(2), connect(2)", "runtime.md#start",
+     "The container process will wait on one for `start`, and give a terminal to the other.",
+     OpenSockets},
+    {"clone-process", "clone3(2)", "config-linux.md#namespaces",
+     "One call makes the process, its new namespaces, and puts it into the cgroup.", Clone, Kill},
+    {"write-id-maps", "write(2)", "config-linux.md#user-namespace-mappings",
+     "The process itself may map no more than its own id.", GiveIds},
+    {"limit-cgroup", "bpf(2), write(2)", "config-linux.md#control-groups",
+     "While the container process mounts; the device program decides from here on.", LimitCgroup},
+    {"set-oom-score", "write(2)", "config.md#linux-process",
+     "From outside: in a user namespace the process could not lower it.", SetOomScore},
+    {"run-runtime-hooks", "posix_spawn(3)", "config.md#createRuntime-hooks",
+     "In our namespaces, when the container's mounts are there.", RunRuntimeHooks},
+    {"await-ready", "recvmsg(2)", "runtime.md#lifecycle",
+     "The container process is done, or its Error is ours.", AwaitReady},
+    {"apply-last-limits", "write(2)", "config-linux.md#control-groups",
+     "Limits that could have hit our own preparation: memory.max, pids.max.", ApplyLastLimits},
+    {"write-pid-file", "open(2), write(2), rename(2)", "-",
+     "Supervisors read it as soon as `create` returns.", WritePid, RemovePid},
+    {"record-created", "write(2), rename(2), sendmsg(2)", "runtime.md#lifecycle",
+     "From here on the container lives without us.", RecordCreated},
+};
+
+std::string Absolute(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path absolute =
+      std::filesystem::absolute(path.empty() ? "." : path, error);
+  return error ? path : absolute.lexically_normal().string();
+}
+
+std::uint64_t RealtimeNanoseconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+StateFile InitialState(const Plan& plan, const oci::Spec& spec) {
+  StateFile state;
+  state.oci_version = spec.oci_version;
+  state.id = plan.id;
+  state.bundle = plan.bundle;
+  state.annotations = spec.annotations;
+  state.created_unix_ns = RealtimeNanoseconds();
+  state.owner_uid = ::geteuid();
+  state.cgroup = plan.cgroup.Directory();
+  state.own_pid_namespace = plan.namespaces.IsNew(CLONE_NEWPID);
+  state.has_process = plan.program.has_value();
+  state.has_poststart = !spec.hooks.poststart.empty();
+  state.has_poststop = !spec.hooks.poststop.empty();
+  return state;
+}
+
+Result<oci::State> CreateUnnamed(const Runtime& runtime, const CreateOptions& options) {
+  TRY(ValidateId(options.id));
+  const std::string bundle = Absolute(options.bundle);
+  const std::string config =
+      options.config_file.empty() ? bundle + "/config.json" : options.config_file;
+  const std::string text = TRY(ReadFile(config));
+  const oci::Spec spec = TRY(oci::ParseSpec(text, config));
+  const Plan plan = TRY(MakePlan(runtime, {.spec = spec, .id = options.id, .bundle = bundle}));
+  Creation creation{.runtime = runtime,
+                    .options = options,
+                    .plan = plan,
+                    .config_text = text,
+                    .paths = PathsOf(runtime.root, options.id),
+                    .state = InitialState(plan, spec),
+                    .listen_fds = ListenFds()};
+  TRY(CheckKeptFds(options.io, creation.listen_fds));
+  TRY(RunSteps(CreateSteps(), creation, runtime.observer));
+  return ToOciState(creation.state, oci::ContainerStatus::kCreated);
+}
+
+}  // namespace
+
+std::span<const Step<Creation>> CreateSteps() { return kCreateSteps; }
+
+Result<oci::State> Create(const Runtime& runtime, const CreateOptions& options) {
+  Result<oci::State> state = CreateUnnamed(runtime, options);
+  if (!state.has_value()) return Within("create container " + options.id, state.error());
+  return state;
+}
+
+}  // namespace coracle::runtime

@@ -1,0 +1,38 @@
+// State of one `create`, on the runtime's side.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "clone.h"
+#include "container_process.h"
+#include "coracle/base/step.h"
+#include "coracle/runtime/container.h"
+#include "plan.h"
+#include "state_file.h"
+
+namespace coracle::runtime {
+
+struct Creation {
+  const Runtime& runtime;
+  const CreateOptions& options;
+  const Plan& plan;
+  const std::string& config_text;
+  StatePaths paths;
+  StateFile state;
+  int listen_fds = 0;
+
+  UniqueFd lock = {};
+  Cgroup cgroup = {};
+  std::optional<SeccompProgram> seccomp = {};
+  UniqueFd root = {};
+  std::vector<UniqueFd> mount_sources = {};
+  std::vector<OpenedNamespace> namespaces = {};
+  UniqueFd listener = {}, console = {}, sync = {};
+  ClonedProcess process = {};
+};
+
+std::span<const Step<Creation>> CreateSteps();
+
+}  // namespace coracle::runtime

@@ -1,0 +1,198 @@
+// What the container process does to itself, in order, until it is `created` and waits.
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "console.h"
+#include "container_process.h"
+#include "coracle/sys/namespaces.h"
+#include "executable.h"
+#include "hooks.h"
+#include "procfs.h"
+
+namespace coracle::runtime {
+namespace {
+
+Status AwaitIdMaps(NewProcess& process) {
+  if (!process.plan->namespaces.IsNew(CLONE_NEWUSER)) return {};
+  TRY(ExpectSync(process.conversation, SyncKind::kIdMapsWritten));
+  return {};
+}
+
+Status JoinGivenNamespaces(NewProcess& process) {
+  if (process.plan->namespaces.NeedsJoiner()) return {};  // was done before we were cloned
+  return JoinNamespaces(process.namespaces);
+}
+
+Status UnshareCgroup(NewProcess& process) {
+  return process.plan->namespaces.new_cgroup ? sys::unshare(CLONE_NEWCGROUP) : Status();
+}
+
+Status SetUpLoopback(NewProcess& process) {
+  return process.plan->namespaces.IsNew(CLONE_NEWNET) ? RaiseLoopback() : Status();
+}
+
+Status SetNames(NewProcess& process) { return SetHostnames(process.plan->namespaces); }
+
+Status Isolate(NewProcess& process) { return IsolateMounts(process.plan->rootfs); }
+
+Status Attach(NewProcess& process) { return AttachRoot(process.plan->rootfs, process.root_fd); }
+
+Status MountAll(NewProcess& process) {
+  return AttachMounts(process.plan->mounts, *process.mount_sources, process.root_fd,
+                      process.cgroup);
+}
+
+Status MakeDevices(NewProcess& process) {
+  TRY(CreateDevices(process.plan->devices, process.root_fd));
+  return CreateDeviceLinks(process.plan->devices, process.root_fd);
+}
+
+Status ConnectInput(NewProcess& process) { return ConnectStdio(process, process.root_fd, true); }
+
+Status AwaitRuntimeHooks(NewProcess& process) {
+  const oci::Hooks& hooks = *process.setup.hooks;
+  if (hooks.prestart.empty() && hooks.create_runtime.empty()) return {};
+  TRY(SendSync(process.conversation, SyncKind::kMounted));
+  TRY(ExpectSync(process.conversation, SyncKind::kHooksRun));
+  return {};
+}
+
+Status RunContainerHooks(NewProcess& process) {
+  const auto& hooks = process.setup.hooks->create_container;
+  if (hooks.empty()) return {};
+  oci::State state = ToOciState(process.setup.state, oci::ContainerStatus::kCreating);
+  state.pid = ::getpid();  // as the hook, which runs in our namespaces, would see us
+  return RunHooks(hooks, "createContainer", state);
+}
+
+Status WriteSettings(NewProcess& process) {
+  const bool labels = process.setup.program != nullptr &&
+                      (!process.setup.program->process.apparmor_profile.empty() ||
+                       !process.setup.program->process.selinux_label.empty());
+  if (process.plan->sysctl.values.empty() && !labels) return {};
+  process.proc = TRY(OpenProc());
+  return WriteSysctls(process.plan->sysctl, process.proc.get());
+}
+
+Status Mask(NewProcess& process) { return MaskPaths(process.plan->masked_paths, process.root_fd); }
+
+Status MakeReadonly(NewProcess& process) {
+  return MakeReadonlyPaths(process.plan->masked_paths, process.root_fd);
+}
+
+Status PrepareHome(NewProcess& process) {
+  if (process.setup.program == nullptr) return {};
+  TRY(FillHome(process.process, process.root_fd));
+  return MakeWorkingDirectory(process.process, process.root_fd);
+}
+
+Status Pivot(NewProcess& process) {
+  TRY(process.no_pivot ? MoveRoot(process.plan->rootfs, process.root_fd)
+                       : PivotRoot(process.plan->rootfs, process.root_fd));
+  return SealRoot(process.plan->rootfs, process.root_fd);
+}
+
+Status Verify(NewProcess& process) { return VerifyRoot(process.root_fd); }
+
+Status SayReady(NewProcess& process) { return SendReady(process.conversation, process.step_us); }
+
+constexpr Step<NewProcess> kContainerSteps[] = {
+    {"await-id-maps", "recvmsg(2)", "config-linux.md#user-namespace-mappings",
+     "Until the runtime has written the maps, this process is nobody in its user namespace.",
+     AwaitIdMaps},
+    {"join-namespaces", "setns(2)", "config-linux.md#namespaces",
+     "Namespaces given by path are entered; the new ones came with clone3(2).",
+     JoinGivenNamespaces},
+    {"become-namespace-root", "setgroups(2), setresgid(2), setresuid(2)",
+     "config-linux.md#user-namespace-mappings",
+     "Files made from here on belong to the container's root, not to the host's.",
+     BecomeNamespaceRoot},
+    {"start-session", "setsid(2), keyctl(2), rt_sigaction(2)", "-",
+     "No terminal, keyring, umask or ignored signal of the caller leaks in.", StartSession},
+    {"unshare-cgroup", "unshare(2)", "config-linux.md#namespaces",
+     "Only now: a cgroup namespace is rooted where its maker is.", UnshareCgroup},
+    {"raise-loopback", "ioctl(2)", "config-linux.md#namespaces",
+     "A new network namespace has a loopback device, but it is down.", SetUpLoopback},
+    {"set-hostname", "sethostname(2), setdomainname(2)", "config.md#hostname",
+     "Only the container's UTS namespace sees the names.", SetNames},
+    {"isolate-mounts", "mount(2)", "config-linux.md#rootfs-mount-propagation",
+     "Otherwise every mount below would appear on the host too.", Isolate},
+    {"attach-root", "move_mount(2)", "config.md#root",
+     "pivot_root needs the new root to be a mount point of this namespace.", Attach},
+    {"mount-filesystems", "fsopen(2), open_tree(2), mount_setattr(2), move_mount(2)",
+     "config.md#mounts", "In the listed order: later ones may cover earlier ones.", MountAll},
+    {"create-devices", "mknodat(2), symlinkat(2)", "config-linux.md#devices",
+     "In the fresh /dev, whose every component was opened inside the root.", MakeDevices},
+    {"connect-stdio", "ioctl(2), sendmsg(2), dup2(2)", "config.md#process",
+     "The given descriptors, or a terminal of the container's own devpts.", ConnectInput},
+    {"await-runtime-hooks", "sendmsg(2), recvmsg(2)", "config.md#createRuntime",
+     "They see all mounts from the runtime's side, before the root changes.", AwaitRuntimeHooks},
+    {"run-container-hooks", "posix_spawn(3)", "config.md#createContainer-hooks",
+     "Found on the host's root, run in the container's namespaces.", RunContainerHooks},
+    {"write-sysctls", "openat2(2), write(2)", "config-linux.md#sysctl",
+     "Through a private procfs, before the visible one becomes read-only.", WriteSettings},
+    {"make-readonly-paths", "open_tree(2), mount_setattr(2)", "config-linux.md#readonly-paths",
+     "What the container may see but not change.", MakeReadonly},
+    {"mask-paths", "open_tree(2), move_mount(2)", "config-linux.md#masked-paths",
+     "What the container may not even see.", Mask},
+    {"prepare-home", "openat2(2), mkdirat(2)", "config.md#process",
+     "HOME from the container's passwd file, and the working directory if it is missing.",
+     PrepareHome},
+    {"pivot-root", "pivot_root(2), umount2(2), mount_setattr(2)", "config.md#root",
+     "Unlike chroot(2), leaves no way back to the host's root.", Pivot},
+    {"apply-attributes", "personality(2), sched_setattr(2), ioprio_set(2)", "config.md#process",
+     "While this process still has the privilege to raise them.", ApplyAttributes},
+    {"verify-root", "fstat(2), getcwd(2)", "config.md#root",
+     "Root and working directory must be the container's (CVE-2024-21626).", Verify},
+    {"close-descriptors", "close_range(2)", "config.md#process",
+     "No descriptor of a host directory outlives this (CVE-2024-21626).", CloseDescriptors},
+    {"find-executable", "faccessat(2)", "config.md#process",
+     "A program that is not there fails `create`, not `start`.", FindProgram},
+    {"say-ready", "sendmsg(2)", "runtime.md#lifecycle",
+     "The container is `created`; only the program's start is left.", SayReady},
+};
+static_assert(std::size(kContainerSteps) <= kMaxTimedSteps);
+
+[[noreturn]] void Fail(const NewProcess& process, const Error& error) noexcept {
+  (void)SendFailure(process.conversation, error);  // the exit itself also tells the runtime
+  ::_exit(1);
+}
+
+// Until `start` connects. The runtime's death before kCreated ends this process: no state names
+// it yet.
+Result<int> AwaitStart(const NewProcess& process) {
+  TRY(ExpectSync(process.conversation, SyncKind::kCreated));
+  ::close(process.conversation);
+  for (;;) {
+    const int connection = ::accept4(process.setup.listener, nullptr, nullptr, SOCK_CLOEXEC);
+    if (connection >= 0) return connection;
+    if (errno != EINTR && errno != ECONNABORTED) return KernelError("accept4(2) start.sock");
+  }
+}
+
+}  // namespace
+
+std::span<const Step<NewProcess>> ContainerSteps() { return kContainerSteps; }
+
+void RunContainerProcess(NewProcess process) noexcept {
+  std::size_t index = 0;
+  StepObserver observer{.fault = process.setup.observer.fault};
+  if (process.setup.observer.done)
+    observer.done = [&](std::string_view, std::uint64_t us) {
+      process.step_us[index++] = static_cast<std::uint32_t>(us);
+    };
+  Status status = RunSteps(ContainerSteps(), process, observer);
+  if (!status.has_value()) Fail(process, status.error());
+
+  const Result<int> connection = AwaitStart(process);
+  if (!connection.has_value()) ::_exit(1);
+  process.conversation = *connection;
+  ::close(process.setup.listener);
+  status = RunSteps(ProgramSteps(), process, {.fault = process.setup.observer.fault});
+  Fail(process, status.has_value() ? Error{Code::kProtocol, 0, "no program"} : status.error());
+}
+
+}  // namespace coracle::runtime

@@ -1,0 +1,74 @@
+#include "launch.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include <charconv>
+#include <cstring>
+
+#include "console.h"
+#include "coracle/base/file.h"
+#include "sync.h"
+
+namespace coracle::runtime {
+
+int ListenFds() {
+  const char* text = ::getenv("LISTEN_FDS");
+  int count = 0;
+  if (text != nullptr) std::from_chars(text, text + std::strlen(text), count);
+  return count > 0 ? count : 0;
+}
+
+Status CheckKeptFds(const ProcessIo& io, int listen_fds) {
+  const int count = listen_fds + io.preserve_fds;
+  for (int fd = 3; fd < 3 + count; ++fd)
+    if (::fcntl(fd, F_GETFD) < 0)
+      return Error{Code::kInvalidConfig, EBADF,
+                   "descriptor " + std::to_string(fd) + " should be preserved, but is not open"};
+  return {};
+}
+
+Result<UniqueFd> ConnectConsoleOf(const ProcessIo& io, const ProgramPlan* program) {
+  if (program == nullptr || !program->terminal) {
+    if (io.console_socket.empty()) return UniqueFd();
+    return Error{Code::kInvalidConfig, EINVAL,
+                 "a console socket is given, but process.terminal is not set"};
+  }
+  if (io.console_fd >= 0) {
+    UniqueFd copy(::fcntl(io.console_fd, F_DUPFD_CLOEXEC, 3));
+    if (!copy) return KernelError("fcntl(2) F_DUPFD_CLOEXEC");
+    return copy;
+  }
+  if (io.console_socket.empty())
+    return Error{Code::kInvalidConfig, EINVAL,
+                 "process.terminal is set, but there is no console socket for it"};
+  return ConnectConsole(io.console_socket);
+}
+
+Status WritePidFile(const std::string& path, pid_t pid) {
+  return path.empty() ? Status() : WriteFileAtomically(path, std::to_string(pid), 0644);
+}
+
+Result<std::optional<SeccompProgram>> CompileFilter(const Runtime& runtime,
+                                                    const std::optional<SeccompPlan>& plan) {
+  if (!plan) return std::optional<SeccompProgram>();
+  // No id may contain '@': the cache is nobody's container.
+  return std::optional(TRY(CompileSeccomp(*plan, runtime.root + "/@seccomp", runtime.warn)));
+}
+
+Status FinishExecve(int socket, const StatePaths& paths, const oci::State& state, pid_t pid) {
+  const UniqueFd listener = TRY(AwaitExecve(socket));
+  if (!listener) return {};
+  const oci::Spec spec = TRY(ReadConfigCopy(paths));
+  if (!spec.linux_.seccomp)
+    return Error{Code::kProtocol, 0, "a seccomp listener that nobody asked for"};
+  SeccompProgram seccomp;
+  seccomp.listener_path = spec.linux_.seccomp->listener_path;
+  seccomp.listener_metadata = spec.linux_.seccomp->listener_metadata;
+  TRY(SendSeccompListener(seccomp, oci::ToJson(state), pid, listener.get()));
+  TRY(SendSync(socket, SyncKind::kSeccompTaken));
+  TRY(AwaitExecve(socket));
+  return {};
+}
+
+}  // namespace coracle::runtime

@@ -1,0 +1,32 @@
+// What create, start and exec have in common around their process, on the runtime's side.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "coracle/base/unique_fd.h"
+#include "coracle/runtime/container.h"
+#include "plan.h"
+#include "state_file.h"
+
+namespace coracle::runtime {
+
+// How many descriptors from 3 on were passed to us by socket activation: sd_listen_fds(3).
+int ListenFds();
+// That all descriptors which belong to the program are open: those, then preserve_fds more.
+Status CheckKeptFds(const ProcessIo& io, int listen_fds);
+
+// The connection for the pty master; empty without a terminal.
+Result<UniqueFd> ConnectConsoleOf(const ProcessIo& io, const ProgramPlan* program);
+
+// Nothing without a path.
+Status WritePidFile(const std::string& path, pid_t pid);
+
+Result<std::optional<SeccompProgram>> CompileFilter(const Runtime& runtime,
+                                                    const std::optional<SeccompPlan>& plan);
+
+// Reads from the conversation until the program of `pid` runs. A seccomp listener is handed to its
+// agent, with `state`.
+Status FinishExecve(int socket, const StatePaths& paths, const oci::State& state, pid_t pid);
+
+}  // namespace coracle::runtime
