@@ -128,7 +128,7 @@ Status AppendFromFolder(const std::string& folder, ListFields& fields) {
 Json Wrapped(Json json) {
   if (!json.is_object() || json.contains("plugins") || !json.contains("type")) return json;
   Json list = Json::object();
-  for (const char* key : {"cniVersion", "name"}) {
+  for (const char* key : {"cniVersion", "cniVersions", "name"}) {
     if (json.contains(key)) list[key] = json[key];
   }
   list["plugins"] = Json::array({std::move(json)});
