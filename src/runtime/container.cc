@@ -15,47 +15,16 @@
 #include "coracle/runtime/cgroup.h"
 #include "coracle/sys/process.h"
 #include "hooks.h"
-#include "state_file.h"
+#include "loaded.h"
 
 namespace coracle::runtime {
 namespace {
 
 constexpr int kDeathTimeoutMs = 10'000;
 
-Error NotRunning() { return {Code::kWrongState, ESRCH, "container not running"}; }
-
-// The verb adds the id, once.
-template <class T>
-Result<T> Named(const char* verb, const std::string& id, Result<T> result) {
-  if (!result.has_value())
-    return Within(std::string(verb) + " container " + id, std::move(result).error());
-  return result;
-}
-
-struct Loaded {
-  StatePaths paths;
-  StateFile file;
-};
-Result<Loaded> Load(const Runtime& runtime, const std::string& id) {
-  TRY(ValidateId(id));
-  Loaded loaded{PathsOf(runtime.root, id), {}};
-  loaded.file = TRY(ReadStateFile(loaded.paths));
-  return loaded;
-}
-
-// The descriptor of the container process itself, and of no later one with its number.
-Result<UniqueFd> OpenProcess(const StateFile& file) {
-  if (file.pid <= 0) return NotRunning();
-  Result<UniqueFd> pidfd = sys::pidfd_open(file.pid);
-  if (!pidfd.has_value())
-    return pidfd.error().code == Code::kNotFound ? NotRunning() : pidfd.error();
-  if (!IsAlive(file)) return NotRunning();
-  return pidfd;
-}
-
 Status KillLoaded(const StateFile& file, int signal, bool all) {
   if (all) return SignalCgroup(file.cgroup, signal);
-  const UniqueFd pidfd = TRY(OpenProcess(file));
+  const UniqueFd pidfd = TRY(OpenContainerProcess(file));
   // Nothing else ends the others with their first process, when its PID namespace is not theirs.
   if (signal == SIGKILL && !file.own_pid_namespace) return SignalCgroup(file.cgroup, SIGKILL);
   Status sent = sys::pidfd_send_signal(pidfd.get(), signal);
@@ -74,7 +43,7 @@ Error StillThere(const StateFile& file) {
 
 // SIGKILL to the container, also to one that is not `created` yet, and wait for its first process.
 Status EndProcesses(const StateFile& file) {
-  const Result<UniqueFd> pidfd = OpenProcess(file);
+  const Result<UniqueFd> pidfd = OpenContainerProcess(file);
   TRY(SignalCgroup(file.cgroup, SIGKILL));
   if (!pidfd.has_value()) return {};
   (void)sys::pidfd_send_signal(pidfd->get(), SIGKILL);

@@ -3,11 +3,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "coracle/base/id.h"
 #include "coracle/runtime/container.h"
 #include "coracle/sys/socket.h"
 #include "hooks.h"
 #include "launch.h"
-#include "state_file.h"
+#include "loaded.h"
 
 namespace coracle::runtime {
 namespace {
@@ -44,6 +45,7 @@ Status RunPoststart(const Runtime& runtime, const StatePaths& paths, const State
 }
 
 Status StartUnnamed(const Runtime& runtime, const std::string& id) {
+  TRY(ValidateId(id));
   const StatePaths paths = PathsOf(runtime.root, id);
   const UniqueFd lock = TRY(LockState(paths));
   const StateFile file = TRY(ReadStateFile(paths));
@@ -57,8 +59,7 @@ Status StartUnnamed(const Runtime& runtime, const std::string& id) {
 }  // namespace
 
 Status Start(const Runtime& runtime, const std::string& id) {
-  const Status started = StartUnnamed(runtime, id);
-  return started.has_value() ? started : Status(Within("start container " + id, started.error()));
+  return Named("start", id, StartUnnamed(runtime, id));
 }
 
 }  // namespace coracle::runtime

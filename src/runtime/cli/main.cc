@@ -1,10 +1,13 @@
 // The command line: global options, then one verb, which is the only one whose options are built.
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
 
 #include "cli.h"
 #include "coracle/base/json.h"
+#include "coracle/runtime/own_binary.h"
 #include "hints.h"
 #include "version.h"
 
@@ -160,4 +163,11 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace coracle::runtime::cli
 
-int main(int argc, char** argv) { return coracle::runtime::cli::Main(argc, argv); }
+int main(int argc, char** argv) {
+  const coracle::Status own = coracle::runtime::ProtectOwnBinary(argv, environ);
+  if (!own.has_value()) {
+    std::fprintf(stderr, "coracle: %s\n", own.error().message.c_str());
+    return 1;
+  }
+  return coracle::runtime::cli::Main(argc, argv);
+}

@@ -1,0 +1,15 @@
+// Protection of the runtime's own file against the containers that it enters (CVE-2019-5736).
+#pragma once
+
+#include "coracle/base/result.h"
+
+namespace coracle::runtime {
+
+// A container process is for a moment this program: through /proc/<pid>/exe a hostile container
+// could open and later overwrite its file. Where that file is writable at all, this executes the
+// program again from a read-only clone of its mount (and then returns there); where it lies on a
+// read-only mount or is a sealed memfd, or no word of `argv` is a verb that enters a container, it
+// only returns. Call it first thing in main.
+Status ProtectOwnBinary(char** argv, char** envp);
+
+}  // namespace coracle::runtime

@@ -1,0 +1,86 @@
+// The verbs about a container's cgroup: pause, resume, update; and what else can be asked of it.
+#include "cgroup_manager.h"
+#include "coracle/runtime/cgroup.h"
+#include "coracle/runtime/container.h"
+#include "loaded.h"
+
+namespace coracle::runtime {
+namespace {
+
+Status PauseUnnamed(const Runtime& runtime, const std::string& id) {
+  const StatePaths paths = PathsOf(runtime.root, id);
+  const UniqueFd lock = TRY(LockState(paths));
+  const Loaded loaded = TRY(Load(runtime, id));
+  const oci::ContainerStatus status = DeriveStatus(paths, loaded.file);
+  if (status != oci::ContainerStatus::kRunning && status != oci::ContainerStatus::kCreated)
+    return NotRunning();
+  return FreezeCgroup(loaded.file.cgroup);
+}
+
+Status ResumeUnnamed(const Runtime& runtime, const std::string& id) {
+  const StatePaths paths = PathsOf(runtime.root, id);
+  const UniqueFd lock = TRY(LockState(paths));
+  const Loaded loaded = TRY(Load(runtime, id));
+  if (DeriveStatus(paths, loaded.file) != oci::ContainerStatus::kPaused)
+    return Error{Code::kWrongState, 0, "container not paused"};
+  return ThawCgroup(loaded.file.cgroup);
+}
+
+Status UpdateUnnamed(const Runtime& runtime, const std::string& id,
+                     const oci::Resources& resources) {
+  const StatePaths paths = PathsOf(runtime.root, id);
+  const UniqueFd lock = TRY(LockState(paths));
+  const Loaded loaded = TRY(Load(runtime, id));
+  if (!IsAlive(loaded.file)) return NotRunning();
+  const auto warnings =
+      TRY(UpdateCgroup(loaded.file.cgroup, resources, runtime.ignore_missing_controllers));
+  if (runtime.warn)
+    for (const std::string& warning : warnings) runtime.warn(warning);
+  return {};
+}
+
+Result<std::vector<pid_t>> PidsUnnamed(const Runtime& runtime, const std::string& id) {
+  const Loaded loaded = TRY(Load(runtime, id));
+  if (!IsAlive(loaded.file)) return NotRunning();
+  return CgroupPids(loaded.file.cgroup);
+}
+
+Result<oci::Process> ProcessUnnamed(const Runtime& runtime, const std::string& id) {
+  const Loaded loaded = TRY(Load(runtime, id));
+  oci::Spec spec = TRY(ReadConfigCopy(loaded.paths));
+  if (!spec.process)
+    return Error{Code::kInvalidConfig, EINVAL, "/process: missing in the container's config.json"};
+  return std::move(*spec.process);
+}
+
+Result<std::string> CgroupPathUnnamed(const Runtime& runtime, const std::string& id) {
+  return TRY(Load(runtime, id)).file.cgroup;
+}
+
+}  // namespace
+
+Status Pause(const Runtime& runtime, const std::string& id) {
+  return Named("pause", id, PauseUnnamed(runtime, id));
+}
+
+Status Resume(const Runtime& runtime, const std::string& id) {
+  return Named("resume", id, ResumeUnnamed(runtime, id));
+}
+
+Status Update(const Runtime& runtime, const std::string& id, const oci::Resources& resources) {
+  return Named("update", id, UpdateUnnamed(runtime, id, resources));
+}
+
+Result<std::vector<pid_t>> Pids(const Runtime& runtime, const std::string& id) {
+  return Named("processes of", id, PidsUnnamed(runtime, id));
+}
+
+Result<std::string> CgroupPath(const Runtime& runtime, const std::string& id) {
+  return Named("cgroup of", id, CgroupPathUnnamed(runtime, id));
+}
+
+Result<oci::Process> ContainerProcess(const Runtime& runtime, const std::string& id) {
+  return Named("process of", id, ProcessUnnamed(runtime, id));
+}
+
+}  // namespace coracle::runtime

@@ -1,0 +1,179 @@
+// exec: a further process in a running container, which joins all that the first one has.
+#include "exec.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "coracle/sys/namespaces.h"
+#include "coracle/sys/path.h"
+#include "coracle/sys/process.h"
+#include "coracle/sys/socket.h"
+#include "executable.h"
+#include "launch.h"
+#include "loaded.h"
+#include "sync.h"
+
+namespace coracle::runtime {
+namespace {
+
+bool SharesOurUserNamespace(pid_t pid) {
+  struct stat theirs {};
+  struct stat ours {};
+  const std::string path = "/proc/" + std::to_string(pid) + "/ns/user";
+  return ::stat(path.c_str(), &theirs) == 0 && ::stat("/proc/self/ns/user", &ours) == 0 &&
+         theirs.st_ino == ours.st_ino && theirs.st_dev == ours.st_dev;
+}
+
+// Of the container process; but our own user namespace cannot be entered again (EINVAL).
+std::uint64_t NamespacesToJoin(const oci::Spec& spec, pid_t pid) {
+  std::uint64_t flags = 0;
+  for (const oci::Namespace& each : spec.linux_.namespaces) flags |= sys::NamespaceFlag(each.type);
+  return SharesOurUserNamespace(pid) ? flags & ~std::uint64_t{CLONE_NEWUSER} : flags;
+}
+
+Status CheckRunning(const Execution& execution) {
+  switch (DeriveStatus(execution.paths, execution.state)) {
+    case oci::ContainerStatus::kCreated:
+    case oci::ContainerStatus::kRunning:
+      return {};
+    case oci::ContainerStatus::kPaused:
+      if (execution.options.ignore_paused) return {};
+      return Error{Code::kWrongState, 0,
+                   "cannot exec in a paused container (use --ignore-paused to override)"};
+    case oci::ContainerStatus::kStopped:
+      return Error{Code::kWrongState, 0,
+                   "cannot exec in a stopped container: container not running"};
+    case oci::ContainerStatus::kCreating:
+      break;
+  }
+  return Error{Code::kWrongState, 0, "cannot exec in a container that is being created"};
+}
+
+Status OpenContainer(Execution& execution) {
+  execution.state = TRY(ReadStateFile(execution.paths));
+  TRY(CheckRunning(execution));
+  execution.target = TRY(OpenContainerProcess(execution.state));
+  execution.spec = TRY(ReadConfigCopy(execution.paths));
+  execution.namespaces = TRY(PlanNamespaces(execution.spec));
+  execution.target_namespaces = NamespacesToJoin(execution.spec, execution.state.pid);
+  execution.program =
+      TRY(PlanProgram(execution.spec, execution.options.process, "", execution.runtime.warn));
+  return {};
+}
+
+Status Compile(Execution& execution) {
+  execution.seccomp = TRY(CompileFilter(execution.runtime, TRY(PlanSeccomp(execution.spec))));
+  return {};
+}
+
+Status OpenParts(Execution& execution) {
+  execution.console = TRY(ConnectConsoleOf(execution.options.io, &execution.program));
+  execution.cgroup = TRY(OpenCgroup(execution.state.cgroup, execution.options.cgroup));
+  return {};
+}
+
+[[noreturn]] void BecomeExecProcess(Execution& execution, int sync) noexcept {
+  const ProcessSetup setup{
+      .state = execution.state,
+      .namespaces = execution.namespaces,
+      .program = &execution.program,
+      .seccomp = execution.seccomp ? &*execution.seccomp : nullptr,
+      .io = execution.options.io,
+      .observer = execution.runtime.observer,
+      .sync = sync,
+      .console = execution.console.get(),
+      .kept_fds = execution.listen_fds + execution.options.io.preserve_fds,
+      .listen_fds = execution.listen_fds,
+  };
+  NewProcess process{.setup = setup,
+                     .target_pidfd = execution.target.get(),
+                     .target_namespaces = execution.target_namespaces,
+                     .process = execution.program.process,
+                     .conversation = sync};
+  RunExecProcess(std::move(process));
+}
+
+Status Clone(Execution& execution) {
+  auto [ours, theirs] = TRY(sys::SeqpacketPair());
+  // The PID namespace is the one that only a child can enter; a pidfd names it.
+  NamespacesPlan joined;
+  std::vector<OpenedNamespace> opened;
+  if ((execution.target_namespaces & CLONE_NEWPID) != 0) {
+    joined.joined.push_back({CLONE_NEWPID, "", ""});
+    opened.push_back({CLONE_NEWPID, TRY(sys::pidfd_open(execution.state.pid))});
+  }
+  execution.process = TRY(CloneProcess({.namespaces = joined,
+                                        .opened = opened,
+                                        .cgroup_fd = execution.cgroup.get(),
+                                        .child_of_parent = execution.options.child_of_parent},
+                                       [&, sync = theirs.get()] {
+                                         ours.reset();
+                                         BecomeExecProcess(execution, sync);
+                                       }));
+  execution.sync = std::move(ours);
+  execution.console.reset();
+  return {};
+}
+void Kill(Execution& execution) noexcept {
+  execution.sync.reset();
+  KillClonedProcess(execution.process);
+}
+
+Status SetOomScore(Execution& execution) {
+  Status set = SetOomScoreAdj(execution.program.process, execution.process.pid);
+  return set.has_value() ? set : Status(LastWordOf(execution.sync.get(), set.error()));
+}
+
+Status WritePid(Execution& execution) {
+  return WritePidFile(execution.options.pid_file, execution.process.pid);
+}
+void RemovePid(Execution& execution) noexcept {
+  if (!execution.options.pid_file.empty()) ::unlink(execution.options.pid_file.c_str());
+}
+
+Status AwaitProgram(Execution& execution) {
+  const Status go = SendSync(execution.sync.get(), SyncKind::kCreated);
+  if (!go.has_value()) return LastWordOf(execution.sync.get(), go.error());
+  return FinishExecve(execution.sync.get(), execution.paths,
+                      ToOciState(execution.state, oci::ContainerStatus::kRunning),
+                      execution.process.pid);
+}
+
+constexpr Step<Execution> kExecSteps[] = {
+    {"open-container", "pidfd_open(2)", "runtime.md#state",
+     "Its process by descriptor, so that no other with its number is entered.", OpenContainer},
+    {"compile-seccomp", "-", "config-linux.md#seccomp",
+     "The container's profile; the cache has it since `create`.", Compile},
+    {"open-parts", "connect(2), open(2)", "-",
+     "The console socket and the cgroup, with the host's eyes and rights.", OpenParts},
+    {"clone-process", "setns(2), clone3(2)", "config-linux.md#namespaces",
+     "Born in the PID namespace and in the cgroup: nothing to move afterwards.", Clone, Kill},
+    {"set-oom-score", "write(2)", "config.md#linux-process",
+     "From outside: in a user namespace the process could not lower it.", SetOomScore},
+    {"write-pid-file", "open(2), write(2), rename(2)", "-",
+     "Supervisors read it as soon as `exec` returns.", WritePid, RemovePid},
+    {"await-program", "sendmsg(2), recvmsg(2)", "runtime.md#start",
+     "execve(2) has worked, or the Error of the process is ours.", AwaitProgram},
+};
+
+Result<pid_t> ExecUnnamed(const Runtime& runtime, const ExecOptions& options) {
+  Execution execution{.runtime = runtime,
+                      .options = options,
+                      .paths = TRY(Load(runtime, options.id)).paths,
+                      .listen_fds = ListenFds()};
+  TRY(CheckKeptFds(options.io, execution.listen_fds));
+  TRY(RunSteps(ExecSteps(), execution, runtime.observer));
+  return execution.process.pid;
+}
+
+}  // namespace
+
+std::span<const Step<Execution>> ExecSteps() { return kExecSteps; }
+
+Result<pid_t> Exec(const Runtime& runtime, const ExecOptions& options) {
+  return Named("exec in", options.id, ExecUnnamed(runtime, options));
+}
+
+}  // namespace coracle::runtime
