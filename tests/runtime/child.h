@@ -1,6 +1,7 @@
 // Runs a piece of set-up where it belongs: in a process of its own, with namespaces of its own.
 #pragma once
 
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
