@@ -10,6 +10,7 @@
 #include "coracle/base/file.h"
 #include "file_lock.h"
 #include "garbage.h"
+#include "merged_view.h"
 #include "puller.h"
 #include "snapshotter.h"
 #include "store_context.h"
@@ -61,6 +62,7 @@ class Store : public ImageStore {
   Result<std::vector<std::string>> SnapshotKeys() override;
   Result<Usage> SnapshotUsage(const std::string& key) override;
   Result<Usage> StoreUsage() override;
+  Result<UniqueFd> OpenTree(const std::string& image_id) override;
   Result<std::vector<Image>> Load(const std::string& path,
                                   const std::string& name_if_none) override;
   Status Save(const std::vector<std::string>& references, const std::string& path,
@@ -223,6 +225,13 @@ Result<Usage> Store::StoreUsage() {
     ++usage.inodes;
   }
   return usage;
+}
+
+Result<UniqueFd> Store::OpenTree(const std::string& image_id) {
+  std::vector<std::string> layers;
+  for (const ImageLayer& layer : TRY(RecordById(image_id)).layers)
+    layers.push_back(std::to_string(layer.layer));
+  return OpenMergedView(store_.LayersDir(), layers);
 }
 
 Result<std::vector<Image>> Store::Load(const std::string& path, const std::string& name_if_none) {

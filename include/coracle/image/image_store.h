@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "coracle/base/result.h"
+#include "coracle/base/unique_fd.h"
 #include "coracle/oci/image.h"
 #include "coracle/oci/spec.h"
 
@@ -97,6 +98,9 @@ class ImageStore {
   // Of the writable layer: walks it, so call it rarely.
   virtual Result<Usage> SnapshotUsage(const std::string& key) = 0;
   virtual Result<Usage> StoreUsage() = 0;
+  // The image's merged tree, read-only, as a directory descriptor (for sys/path.h); mounted nowhere
+  // that anybody else sees.
+  virtual Result<UniqueFd> OpenTree(const std::string& image_id) = 0;
 
   // docker-archive or OCI layout (directory or tar), recognised by content. Returns what it held.
   virtual Result<std::vector<Image>> Load(const std::string& path,
