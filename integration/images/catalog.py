@@ -33,6 +33,7 @@ def busybox():
 def settings():
     """Every field of an image's configuration that a runtime must honour."""
     data = Layer().directory("home/app", uid=1000, gid=1000)
+    data.directory("data", uid=1000, gid=1000)
     data.file("data/shipped", "from the image\n", uid=1000, gid=1000)
     return Image([busybox_layer(), data.tar()], {
         "User": "app", "WorkingDir": "/home/app", "Env": [PATH, "GREETING=hello", "EMPTY="],
