@@ -23,7 +23,8 @@ class CniConfigTest : public testing::Test {
 };
 
 constexpr const char* kList = R"({"cniVersion": "1.0.0", "name": "net", "plugins": [
-  {"type": "bridge", "bridge": "br0"}, {"type": "portmap", "capabilities": {"portMappings": true}}]})";
+  {"type": "bridge", "bridge": "br0"},
+  {"type": "portmap", "capabilities": {"portMappings": true}}]})";
 
 TEST_F(CniConfigTest, TakesTheFirstByName) {
   Write("20-other.conf", R"({"cniVersion": "1.0.0", "name": "other", "type": "ptp"})");

@@ -30,8 +30,12 @@ printf '%s' "$request" > "$dir/$name.$CNI_COMMAND.stdin"
 env > "$dir/$name.$CNI_COMMAND.env"
 [ -e "$dir/$name.$CNI_COMMAND.sh" ] && . "$dir/$name.$CNI_COMMAND.sh"
 [ "$CNI_COMMAND" = ADD ] || exit 0
-printf '{"cniVersion":"1.1.0","by":"%s","interfaces":[{"name":"veth0"},{"name":"eth0","sandbox":"%s"}],' "$name" "$CNI_NETNS"
-echo '"ips":[{"address":"192.0.2.1/24","interface":0},{"address":"192.0.2.9/24","interface":1},{"address":"2001:db8::9/64"}]}'
+cat << END
+{"cniVersion": "1.1.0", "by": "$name",
+ "interfaces": [{"name": "veth0"}, {"name": "eth0", "sandbox": "$CNI_NETNS"}],
+ "ips": [{"address": "192.0.2.1/24", "interface": 0}, {"address": "192.0.2.9/24", "interface": 1},
+         {"address": "2001:db8::9/64"}]}
+END
 )";
 
 class CniTest : public testing::Test {

@@ -8,12 +8,16 @@
 namespace coracle::runtime {
 namespace {
 
-oci::DeviceRule Rule(bool allow, const char* type, std::optional<std::int64_t> major,
-                     std::optional<std::int64_t> minor, const char* access) {
-  return {.allow = allow, .type = type, .major = major, .minor = minor, .access = access};
+using Number = std::optional<std::int64_t>;
+
+oci::DeviceRule Allow(const char* type, Number major, Number minor, const char* access) {
+  return {.allow = true, .type = type, .major = major, .minor = minor, .access = access};
+}
+oci::DeviceRule Deny(const char* type, Number major, Number minor, const char* access) {
+  return {.allow = false, .type = type, .major = major, .minor = minor, .access = access};
 }
 
-const oci::DeviceRule kDenyAll = Rule(false, "a", {}, {}, "rwm");
+const oci::DeviceRule kDenyAll = Deny("a", {}, {}, "rwm");
 
 class DeviceTest : public CgroupTest {
  protected:
@@ -35,37 +39,34 @@ TEST_F(DeviceTest, NothingIsAllowedWithoutARule) {
 }
 
 TEST_F(DeviceTest, LaterRulesHaveTheLastWord) {
-  const oci::DeviceRule all = Rule(true, "a", {}, {}, "rwm");
-  const oci::DeviceRule null = Rule(false, "c", 1, 3, "rwm");
+  const oci::DeviceRule all = Allow("a", {}, {}, "rwm");
+  const oci::DeviceRule null = Deny("c", 1, 3, "rwm");
   EXPECT_EQ(Open({all, null}, "/dev/null", O_RDONLY), EPERM);
   EXPECT_EQ(Open({all, null}, "/dev/zero", O_RDONLY), 0);
   EXPECT_EQ(Open({null, all}, "/dev/null", O_RDONLY), 0);
 }
 
 TEST_F(DeviceTest, EachAccessIsDecidedByItself) {
-  const oci::DeviceRule read = Rule(true, "c", 1, 3, "r");
-  const oci::DeviceRule write = Rule(true, "c", 1, {}, "w");
+  const oci::DeviceRule read = Allow("c", 1, 3, "r");
+  const oci::DeviceRule write = Allow("c", 1, {}, "w");
   EXPECT_EQ(Open({kDenyAll, read}, "/dev/null", O_RDONLY), 0);
   EXPECT_EQ(Open({kDenyAll, read}, "/dev/null", O_WRONLY), EPERM);
   EXPECT_EQ(Open({kDenyAll, read}, "/dev/null", O_RDWR), EPERM);
   EXPECT_EQ(Open({kDenyAll, read, write}, "/dev/null", O_RDWR), 0);
-  EXPECT_EQ(Open({kDenyAll, read, write, Rule(false, "c", {}, 3, "w")}, "/dev/null", O_RDWR),
-            EPERM);
-  EXPECT_EQ(Open({kDenyAll, read, write, Rule(false, "c", {}, 3, "w")}, "/dev/null", O_RDONLY), 0);
+  EXPECT_EQ(Open({kDenyAll, read, write, Deny("c", {}, 3, "w")}, "/dev/null", O_RDWR), EPERM);
+  EXPECT_EQ(Open({kDenyAll, read, write, Deny("c", {}, 3, "w")}, "/dev/null", O_RDONLY), 0);
 }
 
 TEST_F(DeviceTest, TypesAndNumbersMustMatch) {
-  EXPECT_EQ(Open({kDenyAll, Rule(true, "b", 1, 3, "rwm")}, "/dev/null", O_RDONLY), EPERM);
-  EXPECT_EQ(Open({kDenyAll, Rule(true, "c", 1, 5, "rwm")}, "/dev/null", O_RDONLY), EPERM);
-  EXPECT_EQ(Open({kDenyAll, Rule(true, "c", 5, 3, "rwm")}, "/dev/null", O_RDONLY), EPERM);
-  EXPECT_EQ(Open({kDenyAll, Rule(true, "c", 1, -1, "rwm")}, "/dev/null", O_RDONLY), 0);
+  EXPECT_EQ(Open({kDenyAll, Allow("b", 1, 3, "rwm")}, "/dev/null", O_RDONLY), EPERM);
+  EXPECT_EQ(Open({kDenyAll, Allow("c", 1, 5, "rwm")}, "/dev/null", O_RDONLY), EPERM);
+  EXPECT_EQ(Open({kDenyAll, Allow("c", 5, 3, "rwm")}, "/dev/null", O_RDONLY), EPERM);
+  EXPECT_EQ(Open({kDenyAll, Allow("c", 1, -1, "rwm")}, "/dev/null", O_RDONLY), 0);
 }
 
 TEST_F(DeviceTest, ARuleWithoutAccessNeverWidens) {
-  EXPECT_EQ(Open({kDenyAll, Rule(true, "c", 1, 3, "")}, "/dev/null", O_RDONLY), EPERM);
-  EXPECT_EQ(
-      Open({Rule(true, "a", {}, {}, "rwm"), Rule(false, "a", {}, {}, "")}, "/dev/null", O_RDONLY),
-      EPERM);
+  EXPECT_EQ(Open({kDenyAll, Allow("c", 1, 3, "")}, "/dev/null", O_RDONLY), EPERM);
+  EXPECT_EQ(Open({Allow("a", {}, {}, "rwm"), Deny("a", {}, {}, "")}, "/dev/null", O_RDONLY), EPERM);
 }
 
 TEST_F(DeviceTest, ReplacesOnlyItsOwnProgram) {
@@ -85,7 +86,8 @@ TEST_F(DeviceTest, ReplacesOnlyItsOwnProgram) {
 
 TEST_F(DeviceTest, LongListsLoad) {
   std::vector<oci::DeviceRule> rules = {kDenyAll};
-  for (int i = 0; i < 400; ++i) rules.push_back(Rule(i % 2 == 0, "c", 240, i, "rw"));
+  for (int i = 0; i < 400; ++i)
+    rules.push_back(i % 2 == 0 ? Allow("c", 240, i, "rw") : Deny("c", 240, i, "rw"));
   EXPECT_EQ(Open(WithDefaultDevices(rules), "/dev/null", O_RDONLY), 0);
 }
 
