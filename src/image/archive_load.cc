@@ -51,6 +51,14 @@ class TemporaryDirectory {
   std::string path_;
 };
 
+// What an archive says about one image.
+struct ArchivedImage {
+  Document manifest;
+  std::string config_json;
+  std::vector<std::string> tags, digests;
+  std::map<std::string, std::string> layer_paths;  // by digest; others are where OCI puts blobs
+};
+
 class Loader {
  public:
   Loader(StoreContext& store, int root_fd, const std::string& name_if_none)
@@ -62,9 +70,7 @@ class Loader {
   Result<std::vector<std::string>> LoadDockerArchive();
   Result<std::string> LoadDescriptor(const oci::Descriptor& descriptor);
   Result<std::string> LoadDockerEntry(const DockerEntry& entry);
-  Result<std::string> Install(const Document& manifest, const std::string& config_json,
-                              std::vector<std::string> tags, std::vector<std::string> digests,
-                              const std::map<std::string, std::string>& layer_paths);
+  Result<std::string> Install(ArchivedImage archived);
   Result<std::vector<std::string>> NamesOf(const oci::Descriptor& descriptor);
   Result<std::string> ReadBlob(const oci::Descriptor& descriptor, std::size_t limit_bytes);
   Result<std::string> ReadMember(const std::string& path, std::size_t limit_bytes);
@@ -148,21 +154,22 @@ Result<oci::Descriptor> Loader::DescribeLayer(const std::string& path) {
   return out;
 }
 
-Result<std::string> Loader::Install(const Document& manifest, const std::string& config_json,
-                                    std::vector<std::string> tags, std::vector<std::string> digests,
-                                    const std::map<std::string, std::string>& layer_paths) {
-  const CheckedImage image = TRY(CheckImage(TRY(CheckManifest(manifest)), config_json));
-  TRY(store_.content.Put(TRY(ParseDigest(image.manifest.config.digest)), config_json));
+Result<std::string> Loader::Install(ArchivedImage archived) {
+  const Document& manifest = archived.manifest;
+  const CheckedImage image =
+      TRY(CheckImage(TRY(CheckManifest(manifest)), std::move(archived.config_json)));
+  TRY(store_.content.Put(TRY(ParseDigest(image.manifest.config.digest)), image.config_json));
   TRY(store_.content.Put(manifest.digest, manifest.data));
   LayerInstaller::Options options;
   options.fetch = [&](const LayerSource& layer) {
-    const auto path = layer_paths.find(layer.blob.String());
-    return Ingest(path == layer_paths.end() ? BlobPath(layer.blob.String()) : path->second, layer);
+    const std::string digest = layer.blob.String();
+    const auto path = archived.layer_paths.find(digest);
+    return Ingest(path == archived.layer_paths.end() ? BlobPath(digest) : path->second, layer);
   };
   const auto layers = TRY(LayerInstaller(store_, image.layers, options).Run());
   ImageRecord record = RecordOf(image, manifest, layers);
-  record.tags = std::move(tags);
-  record.digests = std::move(digests);
+  record.tags = std::move(archived.tags);
+  record.digests = std::move(archived.digests);
   TRY(store_.metadata->PutImage(record));
   return record.id;
 }
@@ -199,17 +206,15 @@ Result<std::string> Loader::LoadDescriptor(const oci::Descriptor& top) {
         DocumentKind::kIndex)
       return Error{Code::kInvalidConfig, 0, what + ": an index of an index of an index"};
   }
-  const Document document{TRY(ParseDigest(descriptor.digest)), descriptor.media_type,
-                          std::move(data)};
-  const oci::ImageManifest manifest = TRY(CheckManifest(document));
-  const std::string config = TRY(ReadBlob(manifest.config, kMaxConfig));
-  std::vector<std::string> tags, digests;
+  ArchivedImage archived;
+  archived.manifest = {TRY(ParseDigest(descriptor.digest)), descriptor.media_type, std::move(data)};
+  archived.config_json = TRY(ReadBlob(TRY(CheckManifest(archived.manifest)).config, kMaxConfig));
   for (const std::string& name : TRY(NamesOf(top))) {
     const Reference reference = TRY(ParseReference(name));
-    if (reference.digest.empty()) tags.push_back(name);
-    digests.push_back(reference.Name() + "@" + top.digest);
+    if (reference.digest.empty()) archived.tags.push_back(name);
+    archived.digests.push_back(reference.Name() + "@" + top.digest);
   }
-  return Install(document, config, tags, digests, {});
+  return Install(std::move(archived));
 }
 
 Result<std::vector<std::string>> Loader::LoadOciLayout() {
@@ -230,26 +235,27 @@ Result<std::vector<std::string>> Loader::LoadOciLayout() {
 }
 
 Result<std::string> Loader::LoadDockerEntry(const DockerEntry& entry) {
-  const std::string config = TRY(ReadMember(entry.config, kMaxConfig));
   if (entry.layers.size() > kMaxLayers)
     return Error{Code::kInvalidConfig, 0, "manifest.json: more than 256 layers"};
+  ArchivedImage archived;
+  archived.config_json = TRY(ReadMember(entry.config, kMaxConfig));
   oci::ImageManifest manifest;
   manifest.media_type = "application/vnd.oci.image.manifest.v1+json";
   manifest.config.media_type = "application/vnd.oci.image.config.v1+json";
-  manifest.config.digest = DigestOf(config).String();
-  manifest.config.size = config.size();
-  std::map<std::string, std::string> paths;
+  manifest.config.digest = DigestOf(archived.config_json).String();
+  manifest.config.size = archived.config_json.size();
   for (const std::string& layer : entry.layers) {
     manifest.layers.push_back(TRY(DescribeLayer(layer)));
-    paths[manifest.layers.back().digest] = layer;
+    archived.layer_paths[manifest.layers.back().digest] = layer;
   }
   std::string data = PrintJson(oci::ToJson(manifest));
   const Digest digest = DigestOf(data);
-  std::vector<std::string> tags;
-  for (const std::string& tag : entry.repo_tags) tags.push_back(TRY(ParseReference(tag)).String());
-  if (tags.empty() && !name_if_none_.empty())
-    tags.push_back(TRY(ParseReference(name_if_none_)).String());
-  return Install({digest, manifest.media_type, std::move(data)}, config, tags, {}, paths);
+  archived.manifest = {digest, manifest.media_type, std::move(data)};
+  for (const std::string& tag : entry.repo_tags)
+    archived.tags.push_back(TRY(ParseReference(tag)).String());
+  if (archived.tags.empty() && !name_if_none_.empty())
+    archived.tags.push_back(TRY(ParseReference(name_if_none_)).String());
+  return Install(std::move(archived));
 }
 
 Result<std::vector<std::string>> Loader::LoadDockerArchive() {

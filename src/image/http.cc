@@ -102,10 +102,6 @@ struct HttpClient::Transfer {
     transfer.response.body.append(data, size);
     return size;
   }
-
-  static int OnProgress(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-    return static_cast<Transfer*>(self)->settings.cancel.stop_requested() ? 1 : 0;
-  }
 };
 
 std::string HttpResponse::Header(std::string_view name) const {
@@ -161,7 +157,11 @@ void HttpClient::Configure(Transfer& transfer) {
   curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, Transfer::OnBody);
   curl_easy_setopt(handle, CURLOPT_WRITEDATA, &transfer);
   curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
-  curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, Transfer::OnProgress);
+  curl_easy_setopt(
+      handle, CURLOPT_XFERINFOFUNCTION,
+      +[](void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) -> int {
+        return static_cast<Transfer*>(self)->settings.cancel.stop_requested() ? 1 : 0;
+      });
   curl_easy_setopt(handle, CURLOPT_XFERINFODATA, &transfer);
   if (request.method == "HEAD") curl_easy_setopt(handle, CURLOPT_NOBODY, 1L);
   if (request.method == "POST") {

@@ -185,11 +185,11 @@ Result<oci::ImageManifest> CheckManifest(const Document& document) {
   return manifest;
 }
 
-Result<CheckedImage> CheckImage(const oci::ImageManifest& manifest,
-                                const std::string& config_json) {
+Result<CheckedImage> CheckImage(const oci::ImageManifest& manifest, std::string config_json) {
   const std::string what = "config " + manifest.config.digest;
   TRY(CheckDocument(config_json, what));
-  CheckedImage out{manifest, TRY(oci::ParseImageConfig(config_json, what)), config_json, {}};
+  CheckedImage out{manifest, TRY(oci::ParseImageConfig(config_json, what)), "", {}};
+  out.config_json = std::move(config_json);
   if (out.config.diff_ids.size() != manifest.layers.size())
     return Error{Code::kInvalidConfig, 0,
                  what + ": lists " + std::to_string(out.config.diff_ids.size()) +

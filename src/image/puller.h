@@ -23,7 +23,7 @@ struct CheckedImage {
   std::vector<LayerSource> layers;
 };
 Result<oci::ImageManifest> CheckManifest(const Document& document);
-Result<CheckedImage> CheckImage(const oci::ImageManifest& manifest, const std::string& config_json);
+Result<CheckedImage> CheckImage(const oci::ImageManifest& manifest, std::string config_json);
 ImageRecord RecordOf(const CheckedImage& image, const Document& manifest,
                      const std::vector<LayerRecord>& layers);
 

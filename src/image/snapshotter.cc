@@ -74,14 +74,6 @@ Result<Snapshot> MakeSnapshot(const StoreContext& store, const SnapshotRecord& r
     options = {"index=off", "upperdir=" + directory + "/fs", "workdir=" + directory + "/work"};
   }
   options.push_back("lowerdir=" + lowerdir);
-  std::size_t length = 0;
-  for (const std::string& option : options) length += option.size() + 1;
-  if (length > static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) - 1)
-    return Error{
-        Code::kUnsupported, E2BIG,
-        "snapshot " + record.key + ": its " + std::to_string(record.layers.size()) +
-            " layers need " + std::to_string(length) +
-            " bytes of mount options, more than one page; a shorter image store path helps"};
   snapshot.mounts.push_back({"/", "overlay", "overlay", std::move(options), {}, {}});
   return snapshot;
 }

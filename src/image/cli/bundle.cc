@@ -77,16 +77,24 @@ Result<oci::Spec> SpecFor(const Image& image, int tree_fd, const Arguments& argu
 
 std::string SnapshotKey(const std::string& directory) { return "bundle:" + directory; }
 
-Status MountRootfs(ImageStore& store, const Image& image, const std::string& directory) {
+// mount(2) takes one page of options: the layers are named relative to their common directory.
+std::string ShortenLayers(std::string options, const std::string& layers_dir) {
+  for (auto at = options.find(layers_dir); at != std::string::npos;
+       at = options.find(layers_dir, at))
+    options.erase(at, layers_dir.size());
+  return options;
+}
+
+Status MountRootfs(ImageStore& store, const Image& image, const Arguments& arguments,
+                   const std::string& directory) {
   const Snapshot snapshot = TRY(store.Prepare(SnapshotKey(directory), image.id));
+  const std::string layers_dir = arguments.root + "/images/l/";
+  if (::chdir(layers_dir.c_str()) != 0) return KernelError("chdir(2) path=" + layers_dir);
   for (const oci::Mount& mount : snapshot.mounts) {
     std::string data;
     for (const std::string& option : mount.options) data += (data.empty() ? "" : ",") + option;
-    const Status mounted =
-        sys::mount({mount.source, directory + "/rootfs", mount.type, 0, std::move(data)});
-    if (mounted.has_value()) continue;
-    (void)store.RemoveSnapshot(SnapshotKey(directory));
-    return mounted;
+    TRY(sys::mount({mount.source, directory + "/rootfs", mount.type, 0,
+                    ShortenLayers(std::move(data), layers_dir)}));
   }
   return {};
 }
@@ -98,7 +106,7 @@ Status FillBundle(ImageStore& store, const Arguments& arguments, const std::stri
   const std::string rootfs = directory + "/rootfs";
   if (::mkdir(rootfs.c_str(), 0755) != 0) return KernelError("mkdir(2) path=" + rootfs);
   if (arguments.mount) {
-    TRY(MountRootfs(store, image, directory));
+    TRY(MountRootfs(store, image, arguments, directory));
   } else {
     const UniqueFd from = TRY(sys::OpenInRoot(tree.get(), ".", O_RDONLY | O_DIRECTORY));
     const UniqueFd to(::open(rootfs.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -87,6 +87,8 @@ Result<oci::User> ResolveImageUser(const std::string& text, const std::string& p
       user.gid = *ParseId((*named)[2]);
     }
   }
+  // The primary group, too: a file that denies this group stays denied (CVE-2022-36109).
+  user.additional_gids.push_back(user.gid);
   if (account == nullptr) return user;
   for (const auto& entry : groups) {
     const std::vector<std::string> members = Split(entry[3], ',');

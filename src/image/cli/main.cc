@@ -19,16 +19,23 @@ Verb WithoutCancel(Status (*verb)(ImageStore&, const Arguments&)) {
   };
 }
 
-CLI::App* Add(CLI::App& app, Verb& chosen, const std::string& name, const std::string& text,
-              const Verb& verb) {
-  CLI::App* command = app.add_subcommand(name, text);
-  command->fallthrough();
-  command->callback([&chosen, verb] { chosen = verb; });
-  return command;
-}
+// The verbs on their way into the command line.
+struct Verbs {
+  CLI::App& app;
+  Arguments& arguments;
+  Verb chosen = {};
 
-void AddTransfers(CLI::App& app, Arguments& arguments, Verb& chosen) {
-  CLI::App* pull = Add(app, chosen, "pull", "Pull an image from its registry", Pull);
+  CLI::App* Add(const std::string& name, const std::string& text, const Verb& verb) {
+    CLI::App* command = app.add_subcommand(name, text);
+    command->fallthrough();
+    command->callback([this, verb] { chosen = verb; });
+    return command;
+  }
+};
+
+void AddTransfers(Verbs& verbs) {
+  Arguments& arguments = verbs.arguments;
+  CLI::App* pull = verbs.Add("pull", "Pull an image from its registry", Pull);
   pull->add_option("REFERENCE", arguments.reference, "the image, e.g. busybox:1.36")->required();
   pull->add_option("--creds", arguments.credentials, "USER:PASSWORD for the registry");
   pull->add_option("--platform", arguments.platform,
@@ -38,13 +45,13 @@ void AddTransfers(CLI::App& app, Arguments& arguments, Verb& chosen) {
       ->capture_default_str();
   pull->add_flag("-q,--quiet", arguments.quiet, "print only the image's id");
 
-  CLI::App* load = Add(app, chosen, "load", "Load images from an archive", WithoutCancel(Load));
+  CLI::App* load = verbs.Add("load", "Load images from an archive", WithoutCancel(Load));
   load->add_option("-i,--input", arguments.path,
                    "docker-archive or OCI layout, tar or directory; default: standard input");
   load->add_option("--name", arguments.name, "name of an image that the archive does not name");
   load->add_flag("-q,--quiet", arguments.quiet, "print only the images' ids");
 
-  CLI::App* save = Add(app, chosen, "save", "Save images to an archive", WithoutCancel(Save));
+  CLI::App* save = verbs.Add("save", "Save images to an archive", WithoutCancel(Save));
   save->add_option("REFERENCE", arguments.references, "images")->required();
   save->add_option("-o,--output", arguments.path, "file; default: standard output");
   save->add_option("--format", arguments.archive_format, "oci or docker")
@@ -52,23 +59,24 @@ void AddTransfers(CLI::App& app, Arguments& arguments, Verb& chosen) {
       ->capture_default_str();
 }
 
-void AddQueries(CLI::App& app, Arguments& arguments, Verb& chosen) {
-  CLI::App* list = Add(app, chosen, "list", "List images", WithoutCancel(List));
+void AddQueries(Verbs& verbs) {
+  Arguments& arguments = verbs.arguments;
+  CLI::App* list = verbs.Add("list", "List images", WithoutCancel(List));
   list->alias("ls");
   list->add_flag("-q,--quiet", arguments.quiet, "print only ids");
   list->add_option("--format,-f", arguments.format, "table or json")
       ->check(CLI::IsMember({"table", "json"}));
 
-  CLI::App* inspect = Add(app, chosen, "inspect", "Show all of an image", WithoutCancel(Inspect));
+  CLI::App* inspect = verbs.Add("inspect", "Show all of an image", WithoutCancel(Inspect));
   inspect->add_option("REFERENCE", arguments.reference, "image")->required();
 
-  CLI::App* remove = Add(app, chosen, "rm", "Remove a name, or an image", WithoutCancel(Remove));
+  CLI::App* remove = verbs.Add("rm", "Remove a name, or an image", WithoutCancel(Remove));
   remove->add_option("REFERENCE", arguments.references, "names or ids")->required();
 }
 
-void AddBundles(CLI::App& app, Arguments& arguments, Verb& chosen) {
-  CLI::App* bundle =
-      Add(app, chosen, "bundle", "Make an OCI bundle of an image", WithoutCancel(Bundle));
+void AddBundles(Verbs& verbs) {
+  Arguments& arguments = verbs.arguments;
+  CLI::App* bundle = verbs.Add("bundle", "Make an OCI bundle of an image", WithoutCancel(Bundle));
   bundle->add_option("REFERENCE", arguments.reference, "image")->required();
   bundle->add_option("DIRECTORY", arguments.bundle, "gets config.json and rootfs")->required();
   bundle->add_option("COMMAND", arguments.command, "instead of the image's own command (after --)");
@@ -77,8 +85,8 @@ void AddBundles(CLI::App& app, Arguments& arguments, Verb& chosen) {
                    "only until the next boot or `unbundle`");
   bundle->add_flag("-t,--terminal", arguments.terminal, "give the process a terminal");
 
-  CLI::App* unbundle = Add(app, chosen, "unbundle", "Remove a bundle and what it is mounted on",
-                           WithoutCancel(Unbundle));
+  CLI::App* unbundle =
+      verbs.Add("unbundle", "Remove a bundle and what it is mounted on", WithoutCancel(Unbundle));
   unbundle->add_option("DIRECTORY", arguments.bundle, "the bundle")->required();
 }
 
@@ -114,20 +122,20 @@ int Run(const Verb& verb, const Arguments& arguments) {
 
 int Main(int argc, char** argv) {
   Arguments arguments;
-  Verb chosen;
   CLI::App app("Images: pull, load, save, list, remove, and make bundles of them", "coracle image");
   app.require_subcommand(1);
   app.add_option("--root", arguments.root, "data directory, as coracled's --root")
       ->capture_default_str();
-  AddTransfers(app, arguments, chosen);
-  AddQueries(app, arguments, chosen);
-  AddBundles(app, arguments, chosen);
+  Verbs verbs{app, arguments};
+  AddTransfers(verbs);
+  AddQueries(verbs);
+  AddBundles(verbs);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error);
   }
-  return Run(chosen, arguments);
+  return Run(verbs.chosen, arguments);
 }
 
 }  // namespace
