@@ -38,7 +38,7 @@ asan: deps  ## the unit and integration suites under AddressSanitizer and UBSan 
 
 .PHONY: demo
 demo: deps all  ## a bundle, then a pod from a registry on loopback, with crictl (as root)
-	integration/demo/demo.sh $(abspath $(RELEASE))
+	$(PYTHON) integration/demo/demo.py $(RELEASE)
 
 .PHONY: conformance
 conformance: deps all  ## the OCI's runtime-tools validation; writes docs/CONFORMANCE.md (as root)
