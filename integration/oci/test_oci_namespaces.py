@@ -1,0 +1,150 @@
+"""config-linux.md#namespaces: new, inherited, joined; and the mappings of user and time."""
+
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+FILES = {"pid": "pid", "network": "net", "mount": "mnt", "ipc": "ipc", "uts": "uts",
+         "cgroup": "cgroup", "user": "user", "time": "time"}
+
+
+def own(kind):
+    return os.readlink(f"/proc/self/ns/{FILES[kind]}")
+
+
+@pytest.mark.parametrize("kind", ["pid", "network", "ipc", "uts", "cgroup", "time"])
+def test_new_one(bundle, kind):
+    bundle.without_namespace(kind)
+    bundle.linux["namespaces"].append({"type": kind})
+    assert bundle.run("ns")["ns"][FILES[kind]] != own(kind)
+
+
+@pytest.mark.parametrize("kind", ["pid", "network", "ipc", "uts", "cgroup", "time"])
+def test_absent_one_is_inherited(bundle, kind):
+    bundle.without_namespace(kind)
+    if kind == "network":  # sysfs belongs to the network namespace
+        bundle.spec["mounts"] = [m for m in bundle.spec["mounts"] if m["destination"] != "/sys"]
+    assert bundle.run("ns")["ns"][FILES[kind]] == own(kind)
+
+
+@pytest.mark.parametrize("kind", ["pid", "network", "ipc", "uts", "cgroup", "time"])
+def test_joined_by_path(bundle, runtime, kind):
+    holder = bundle.start() if kind != "time" else None
+    if kind == "time":
+        bundle.linux["namespaces"].append({"type": "time"})
+        holder = bundle.start()
+    path = f"/proc/{holder.pid()}/ns/{FILES[kind]}"
+    bundle.without_namespace(kind)
+    bundle.linux["namespaces"].append({"type": kind, "path": path})
+    assert bundle.run("ns")["ns"][FILES[kind]] == os.readlink(path)
+
+
+def test_path_of_another_kind(bundle):
+    bundle.without_namespace("uts")
+    bundle.linux["namespaces"].append({"type": "uts", "path": "/proc/self/ns/net"})
+    bundle.refused()
+
+
+def test_path_that_is_not_there(bundle):
+    bundle.without_namespace("uts")
+    bundle.linux["namespaces"].append({"type": "uts", "path": "/nonexistent/ns"})
+    assert "/nonexistent/ns" in bundle.refused()
+
+
+def test_hostname_and_domainname(bundle):
+    bundle.spec |= {"hostname": "inside", "domainname": "example.org"}
+    before = os.uname().nodename
+    seen = bundle.run("uname")["uname"]
+    assert (seen["nodename"], seen["domainname"]) == ("inside", "example.org")
+    assert os.uname().nodename == before
+
+
+def test_first_process_of_a_pid_namespace(bundle):
+    assert bundle.run("pid")["pid"] == 1
+
+
+def test_loopback_is_up(bundle):
+    up = 1
+    assert int(bundle.run("read=/sys/class/net/lo/flags")["read=/sys/class/net/lo/flags"], 16) & up
+
+
+def test_user_namespace(bundle):
+    bundle.with_user_namespace()
+    seen = bundle.run("ns", "ids", "read=/proc/self/uid_map", "read=/proc/self/gid_map",
+                      "write=/data/made")
+    assert seen["ns"]["user"] != own("user")
+    assert seen["ids"]["uid"] == 0
+    assert seen["read=/proc/self/uid_map"].split() == ["0", "100000", "65536"]
+    assert seen["read=/proc/self/gid_map"].split() == ["0", "100000", "65536"]
+    assert (bundle.rootfs / "data/made").stat().st_uid == 100000
+
+
+def test_user_namespace_with_several_mappings_and_another_user(bundle):
+    bundle.with_user_namespace()
+    bundle.linux["uidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 1},
+                                   {"containerID": 1000, "hostID": 200000, "size": 10}]
+    bundle.process["user"] = {"uid": 1001, "gid": 0}
+    seen = bundle.run("ids", "write=/tmp/made")
+    assert seen["ids"]["uid"] == 1001 and seen["write=/tmp/made"] == "0"
+    assert (bundle.rootfs / "tmp/made").stat().st_uid == 200001
+
+
+def test_user_namespace_with_devices(bundle):
+    bundle.with_user_namespace()
+    seen = bundle.run("stat=/dev/null", "open-rw=/dev/null", "open-rw=/dev/zero", "syscall=mknod")
+    assert seen["stat=/dev/null"]["major"] == 1 and seen["stat=/dev/null"]["minor"] == 3
+    assert seen["open-rw=/dev/null"] == seen["open-rw=/dev/zero"] == "0"
+    assert seen["syscall=mknod"] == "EPERM"
+
+
+def test_join_a_user_namespace(bundle):
+    bundle.with_user_namespace()
+    holder = bundle.start()
+    path = f"/proc/{holder.pid()}/ns/user"
+    bundle.without_namespace("user")
+    del bundle.linux["uidMappings"], bundle.linux["gidMappings"]
+    bundle.linux["namespaces"].append({"type": "user", "path": path})
+    seen = bundle.run("ns", "ids", "read=/proc/self/uid_map")
+    assert seen["ns"]["user"] == os.readlink(path)
+    assert seen["read=/proc/self/uid_map"].split() == ["0", "100000", "65536"]
+
+
+def test_join_all_of_another_container(bundle):
+    """As a pod does: everything but mount and cgroup is shared."""
+    holder = bundle.start()
+    shared = ("pid", "network", "ipc", "uts")
+    for kind in shared:
+        bundle.without_namespace(kind)
+        bundle.linux["namespaces"].append(
+            {"type": kind, "path": f"/proc/{holder.pid()}/ns/{FILES[kind]}"})
+    seen = bundle.run("ns", "pid")
+    assert seen["pid"] != 1
+    for kind in shared:
+        assert seen["ns"][FILES[kind]] == os.readlink(f"/proc/{holder.pid()}/ns/{FILES[kind]}")
+
+
+def test_time_offsets(bundle):
+    bundle.linux["namespaces"].append({"type": "time"})
+    bundle.linux["timeOffsets"] = {"monotonic": {"secs": 86400}, "boottime": {"secs": 2 * 86400}}
+    uptime = float(pathlib.Path("/proc/uptime").read_text().split()[0])
+    seen = bundle.run("clock=monotonic", "clock=boottime", "read=/proc/self/timens_offsets")
+    assert seen["clock=monotonic"] >= 86400 and seen["clock=boottime"] >= 2 * 86400 + int(uptime)
+    offsets = {line.split()[0]: line.split()[1]
+               for line in seen["read=/proc/self/timens_offsets"].splitlines()}
+    assert offsets["monotonic"] == "86400" and offsets["boottime"] == "172800"
+
+
+def test_network_namespace_made_by_someone_else(bundle, directory):
+    pin = directory / "netns"
+    pin.touch()
+    script = f"mount --bind /proc/self/ns/net {pin}"
+    subprocess.run(["unshare", "--net", "sh", "-c", script], check=True)
+    try:
+        bundle.without_namespace("network")
+        bundle.linux["namespaces"].append({"type": "network", "path": str(pin)})
+        seen = bundle.run("ns")["ns"]["net"]
+        assert seen == f"net:[{pin.stat().st_ino}]"
+    finally:
+        subprocess.run(["umount", pin], check=True)
