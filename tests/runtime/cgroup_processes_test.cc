@@ -1,3 +1,6 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <filesystem>
 
 #include "coracle/runtime/cgroup.h"
@@ -51,6 +54,25 @@ TEST_F(CgroupTest, RemovesChildrenToo) {
   ASSERT_TRUE(RemoveCgroup(cgroup->path).has_value());
   EXPECT_FALSE(std::filesystem::exists(cgroup->path));
   EXPECT_TRUE(RemoveCgroup(cgroup->path).has_value()) << "a missing one is success";
+}
+
+// Deeper than PATH_MAX: what a container that owns its cgroup can do in a loop.
+TEST_F(CgroupTest, RemovesATreeDeeperThanAnyPath) {
+  const Result<Cgroup> cgroup = Make();
+  ASSERT_TRUE(cgroup.has_value());
+  const std::string name(200, 'x');
+  UniqueFd at(::openat(cgroup->directory.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  for (int depth = 0; depth < 40; ++depth) {
+    ASSERT_EQ(::mkdirat(at.get(), name.c_str(), 0755), 0);
+    at = UniqueFd(::openat(at.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }
+  const pid_t deep = Spawn({.directory = std::move(at)}, [] { return ::pause(); });
+  EXPECT_EQ(CgroupPids(cgroup->path).value(), std::vector<int>{deep});
+  ASSERT_TRUE(SignalCgroup(cgroup->path, SIGTERM).has_value());
+  Wait(deep);
+  const Status status = RemoveCgroup(cgroup->path);
+  EXPECT_TRUE(status.has_value()) << status.error().message;
+  EXPECT_FALSE(std::filesystem::exists(cgroup->path));
 }
 
 TEST_F(CgroupTest, RemoveWaitsForTheDying) {
