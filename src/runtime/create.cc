@@ -227,11 +227,13 @@ constexpr Step<Creation> kCreateSteps[] = {
      "From here on the container lives without us.", RecordCreated},
 };
 
+// Without "." components or a slash at the end.
 std::string Absolute(const std::string& path) {
   std::error_code error;
-  const std::filesystem::path absolute =
-      std::filesystem::absolute(path.empty() ? "." : path, error);
-  return error ? path : absolute.lexically_normal().string();
+  std::string absolute =
+      std::filesystem::absolute(path.empty() ? "." : path, error).lexically_normal().string();
+  while (absolute.size() > 1 && absolute.ends_with('/')) absolute.pop_back();
+  return error ? path : absolute;
 }
 
 std::uint64_t RealtimeNanoseconds() {
