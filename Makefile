@@ -54,6 +54,10 @@ tidy: $(RELEASE)/build.ninja  ## layering, sizes and format, then clang-tidy ove
 	ninja -j$(JOBS) -C $(RELEASE)
 	run-clang-tidy -quiet -p $(RELEASE) '$(CURDIR)/src/.*'
 
+.PHONY: docs
+docs: all  ## write docs/CONTAINER_SETUP.md anew
+	tests/tidy/docs_fresh.sh $(RELEASE)/bin/coracle --write
+
 .PHONY: format
 format:  ## clang-format every source in place
 	git ls-files '*.h' '*.cc' | xargs clang-format -i

@@ -77,7 +77,8 @@ def find_crictl(build):
     if shutil.which("go") is None:
         print("crictl is not here and there is no go to install it: our own client calls instead")
         return None
-    result = subprocess.run(["go", "install", CRICTL_MODULE], env=os.environ | {"GOBIN": str(tools)},
+    environment = os.environ | {"GOBIN": str(tools)}
+    result = subprocess.run(["go", "install", CRICTL_MODULE], env=environment,
                             capture_output=True, text=True, check=False)
     if result.returncode == 0:
         return str(tools / "crictl")
