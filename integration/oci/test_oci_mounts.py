@@ -95,7 +95,8 @@ def test_unknown_file_system_and_unknown_option(bundle):
     bundle.refused()
     bundle.spec["mounts"][-1] = {"destination": "/data", "type": "tmpfs", "source": "x",
                                  "options": ["nosuchoption=1"]}
-    assert "/data" in bundle.refused()
+    message = bundle.refused()
+    assert "/data" in message or "/mounts/5" in message
 
 
 def test_order_counts(bundle, directory):

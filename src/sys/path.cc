@@ -6,13 +6,17 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
+#include <array>
+#include <climits>
 #include <vector>
 
 namespace coracle::sys {
 namespace {
 
 constexpr int kRaceAttempts = 128;
+constexpr int kMaxLinks = 40;  // as the kernel: path_resolution(7)
 constexpr std::uint64_t kResolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
 
 // The raw call: a descriptor, or -1 and errno.
@@ -64,6 +68,32 @@ Result<UniqueFd> OpenPath(int root_fd, const std::string& path, int flags) {
   return fd;
 }
 
+// A link whose target is missing cannot be opened, but its target can be made: the same path with
+// such links replaced by what they say. Images have them (/etc/resolv.conf -> ../run/...).
+Result<std::vector<std::string>> FollowDangling(int root_fd, std::vector<std::string> components) {
+  for (int links = 0; links < kMaxLinks; ++links) {
+    std::size_t existing = components.size();
+    UniqueFd directory;
+    for (; !directory; --existing) {
+      directory = UniqueFd(Openat2(root_fd, Join(components, existing).c_str(), O_PATH, 0));
+      if (directory && existing == components.size()) return components;
+      if (directory) break;
+      if (errno != ENOENT || existing == 0) return OpenError(Join(components, existing), " O_PATH");
+    }
+    std::array<char, PATH_MAX> target{};
+    const ssize_t size =
+        ::readlinkat(directory.get(), components[existing].c_str(), target.data(), target.size());
+    if (size < 0) return components;  // simply missing
+    const std::string text(target.data(), static_cast<std::size_t>(size));
+    std::vector<std::string> followed = Components(text);
+    if (!text.starts_with('/'))
+      followed.insert(followed.begin(), components.begin(), components.begin() + existing);
+    followed.insert(followed.end(), components.begin() + existing + 1, components.end());
+    components = std::move(followed);
+  }
+  return KernelError("follow links path=" + Join(components, components.size()), ELOOP);
+}
+
 // The directory that the first components name; what is missing is created, one by one, each
 // inside the descriptor of its parent. ".." below a missing directory has no meaning: refused.
 Result<UniqueFd> MakeParents(int root_fd, const std::vector<std::string>& components,
@@ -110,7 +140,13 @@ Result<UniqueFd> OpenInRoot(int root_fd, const std::string& path, int flags, mod
 }
 
 Result<Parent> OpenParentInRoot(int root_fd, const std::string& path, bool create_missing) {
-  const std::vector<std::string> components = Components(path);
+  std::vector<std::string> components = Components(path);
+  if (create_missing && !components.empty() && components.back() != "..") {
+    std::string name = std::move(components.back());
+    components.pop_back();
+    components = TRY(FollowDangling(root_fd, std::move(components)));
+    components.push_back(std::move(name));
+  }
   if (components.empty() || components.back() == "..")
     return Parent{TRY(OpenPath(root_fd, Join(components, components.size()), O_DIRECTORY)), "."};
   const std::size_t parents = components.size() - 1;
@@ -125,7 +161,8 @@ Result<UniqueFd> MakeDirectoryInRoot(int root_fd, const std::string& path, mode_
   if (there) return there;
   if (errno == ENOTDIR) return WrongKind(path, "directory");
   if (errno != ENOENT) return OpenError(path, " O_PATH|O_DIRECTORY");
-  const Parent parent = TRY(OpenParentInRoot(root_fd, path, true));
+  const auto components = TRY(FollowDangling(root_fd, Components(path)));
+  const Parent parent = TRY(OpenParentInRoot(root_fd, Join(components, components.size()), true));
   if (parent.name != "." && ::mkdirat(parent.directory.get(), parent.name.c_str(), mode) != 0 &&
       errno != EEXIST)
     return KernelError("mkdirat(2) path=" + path);
@@ -136,7 +173,8 @@ Result<UniqueFd> MakeFileInRoot(int root_fd, const std::string& path, mode_t mod
   UniqueFd there(Openat2(root_fd, path.c_str(), O_PATH, 0));
   if (!there) {
     if (errno != ENOENT) return OpenError(path, " O_PATH");
-    const Parent parent = TRY(OpenParentInRoot(root_fd, path, true));
+    const auto components = TRY(FollowDangling(root_fd, Components(path)));
+    const Parent parent = TRY(OpenParentInRoot(root_fd, Join(components, components.size()), true));
     const UniqueFd made(::openat(parent.directory.get(), parent.name.c_str(),
                                  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
     if (!made && errno != EEXIST) return KernelError("openat(2) O_CREAT|O_EXCL path=" + path);

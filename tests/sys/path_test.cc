@@ -57,10 +57,25 @@ TEST_F(InRoot, CreatesDirectoriesThroughASymlinkInside) {
   EXPECT_TRUE(MakeDirectoryInRoot(root_.get(), "/link/b/c").has_value()) << "again";
 }
 
+TEST_F(InRoot, MakesWhatADanglingLinkNames) {
+  fs::create_symlink("../run/resolve/stub.conf", Host("a/resolv.conf"));
+  fs::create_symlink("/outside", Host("absolute"));
+  fs::create_symlink("absolute/deeper", Host("chain"));
+  ASSERT_TRUE(MakeFileInRoot(root_.get(), "/a/resolv.conf").has_value());
+  EXPECT_TRUE(fs::is_regular_file(Host("run/resolve/stub.conf")));
+  ASSERT_TRUE(MakeDirectoryInRoot(root_.get(), "/chain/below").has_value());
+  EXPECT_TRUE(fs::is_directory(Host("outside/deeper/below")));
+  EXPECT_FALSE(fs::exists(dir_.path() + "/outside/deeper"));
+  fs::create_symlink("b", Host("loop"));
+  fs::create_symlink("loop", Host("b"));
+  EXPECT_EQ(MakeFileInRoot(root_.get(), "/loop").error().errnum, ELOOP);
+}
+
 TEST_F(InRoot, NeverCreatesOutside) {
   fs::create_symlink("../../outside", Host("escape"));
-  EXPECT_FALSE(MakeFileInRoot(root_.get(), "/escape/new").has_value());
-  EXPECT_FALSE(MakeDirectoryInRoot(root_.get(), "/escape/dir/new").has_value());
+  EXPECT_TRUE(MakeFileInRoot(root_.get(), "/escape/new").has_value());
+  EXPECT_TRUE(MakeDirectoryInRoot(root_.get(), "/escape/dir/new").has_value());
+  EXPECT_TRUE(fs::exists(Host("outside/new")) && fs::exists(Host("outside/dir/new")));
   EXPECT_EQ(std::distance(fs::directory_iterator(dir_.path() + "/outside"), {}), 1);
 }
 
