@@ -74,6 +74,8 @@ class TarStream {
   std::unique_ptr<Decompressor> source_;
   Hasher hasher_;
   ArchivePtr reader_;
+  std::string seed_;
+  bool seeded_ = false;
   std::optional<Error> source_error_;
 };
 
