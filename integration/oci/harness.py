@@ -93,12 +93,17 @@ class Runtime:
 
     def __call__(self, *words, code=0, **options):
         """Runs one verb to its end. `code` None: any exit code."""
-        options = {"capture_output": True, "text": True, "timeout": 120,
+        options = {"capture_output": True, "text": True, "timeout": 60,
                    "stdin": None if "input" in options else subprocess.DEVNULL} | options
         done = subprocess.run(self.command(*words), check=False, **options)
         if code is not None:
             assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
+
+    def detached(self, *words):
+        """A verb whose process outlives it, and would hold our pipe."""
+        return self(*words, capture_output=False, stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL)
 
     def fails(self, *words, **options):
         """What a verb that must fail says on standard error."""
@@ -237,7 +242,7 @@ class Bundle:
         with open(output, "w") as sink:
             done = subprocess.run(
                 self.runtime.command(*verb, *options, "--bundle", self.path, name), check=False,
-                stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, timeout=120, **how)
+                stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, timeout=60, **how)
         assert done.returncode == 0, output.read_text()
         return Container(self.runtime, name, output)
 

@@ -1,0 +1,129 @@
+"""config.md#posix-platform-hooks: all six kinds, in their places, with the state on stdin."""
+
+import json
+import os
+
+import pytest
+
+KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+STATUS = {"prestart": "creating", "createRuntime": "creating", "createContainer": "creating",
+          "startContainer": "created", "poststart": "running", "poststop": "stopped"}
+
+
+@pytest.fixture
+def log(bundle):
+    """Where hooks write; inside of the rootfs too, for those that see only that."""
+    path = bundle.rootfs / "data/log"
+    path.touch()
+    path.chmod(0o666)
+    return path
+
+
+def shell(script, **more):
+    return {"path": "/bin/sh", "args": ["sh", "-c", script]} | more
+
+
+@pytest.mark.deviates("runc")  # poststart runs at create
+def test_order_state_and_pid(bundle, log, runtime):
+    """startContainer runs in the container, where there is no shell: the probe writes."""
+    bundle.spec["annotations"] = {"org.example.hook": "yes"}
+    for kind in KINDS:
+        script = (f"cat > {log}.{kind}; echo {kind} >> {log}; "
+                  f"readlink /proc/self/ns/mnt /proc/self/ns/net > {log}.{kind}.ns")
+        bundle.spec.setdefault("hooks", {})[kind] = [shell(script)]
+    bundle.spec["hooks"]["startContainer"] = [
+        {"path": "/probe", "args": ["probe", "write=/data/log.inside,ran", "ns"]}]
+    container = bundle.create("print=program", "sleep")
+    assert log.read_text().split() == ["prestart", "createRuntime", "createContainer"]
+    assert not (bundle.rootfs / "data/log.inside").exists()
+    container.start()
+    assert (bundle.rootfs / "data/log.inside").read_text() == "ran"
+    assert log.read_text().split()[3:] == ["poststart"]
+    pid = container.pid()
+    container.kill("KILL")
+    container.wait()
+    container.delete()
+    assert log.read_text().split()[-1] == "poststop"
+    for kind in KINDS:
+        if kind == "startContainer":
+            continue
+        state = json.loads((log.parent / f"log.{kind}").read_text())
+        assert state["id"] == container.id and state["bundle"] == str(bundle.path)
+        assert state["annotations"]["org.example.hook"] == "yes"
+        if kind != "poststop":  # as the hook's own pid namespace sees it
+            assert state["pid"] == (1 if kind == "createContainer" else pid)
+        if runtime.name == "coracle":
+            assert state["status"] == STATUS[kind]
+
+
+def test_namespaces_of_hooks(bundle, log):
+    # createContainer sees the host's files (before pivot_root) from the container's namespaces.
+    script = f"readlink /proc/self/ns/net > {log}"
+    bundle.spec["hooks"] = {
+        "createRuntime": [shell(script + ".runtime")],
+        "createContainer": [shell(script + ".container")]}
+    inside = bundle.run("ns")["ns"]["net"]
+    own = os.readlink("/proc/self/ns/net")
+    assert (log.parent / "log.runtime").read_text().strip() == own
+    assert (log.parent / "log.container").read_text().strip() == inside != own
+
+
+def test_state_on_stdin_of_start_container(bundle):
+    bundle.spec["hooks"] = {"startContainer": [{"path": "/probe", "args": ["probe", "stdin"]}]}
+    done = bundle.run_text("print=program")
+    first, second = done.stdout.splitlines()[0], done.stdout.splitlines()[-1]
+    assert second == "program"
+    if first != "program":  # what a hook prints need not reach anybody
+        assert json.loads(json.loads(first)["stdin"])["status"] == "created"
+
+
+def test_several_in_order_with_arguments_and_environment(bundle, log):
+    bundle.spec["hooks"] = {"createRuntime": [
+        shell(f'echo "$0 $1 $A" >> {log}', args=["sh", "-c", f'echo "$1 $A" >> {log}', "x", "one"],
+              env=["A=first"]),
+        shell(f'echo "two $A" >> {log}', env=["A=second"])]}
+    bundle.run("exit=0")
+    assert log.read_text() == "one first\ntwo second\n"
+
+
+@pytest.mark.parametrize("kind", ["prestart", "createRuntime", "createContainer"])
+def test_failure_ends_creation(bundle, kind):
+    bundle.spec["hooks"] = {kind: [shell("echo because >&2; exit 7")]}
+    message = bundle.refused()
+    assert "hook" in message
+
+
+@pytest.mark.deviates("runc")  # poststart fails create; start does not wait for startContainer
+@pytest.mark.parametrize("kind", ["startContainer", "poststart"])
+def test_failure_ends_start(bundle, runtime, kind):
+    path = "/probe" if kind == "startContainer" else "/bin/false"
+    bundle.spec["hooks"] = {kind: [{"path": path, "args": ["x", "exit=3"]}]}
+    container = bundle.create("sleep")
+    runtime.fails("start", container.id)
+    container.wait("stopped")
+
+
+@pytest.mark.deviates("runc")
+def test_failure_of_poststop_is_a_warning(bundle, log):
+    bundle.spec["hooks"] = {"poststop": [{"path": "/bin/false"}, shell(f"echo ran >> {log}")]}
+    container = bundle.start("exit=0")
+    container.wait()
+    container.delete()
+    assert log.read_text() == "ran\n" and not bundle.leftovers(container.id)
+
+
+@pytest.mark.parametrize("kind", ["prestart", "createRuntime", "createContainer"])
+def test_timeout(bundle, kind):
+    bundle.spec["hooks"] = {kind: [{"path": "/bin/sleep", "args": ["sleep", "1000"], "timeout": 1}]}
+    bundle.refused()
+
+
+def test_hook_that_is_not_there(bundle):
+    bundle.spec["hooks"] = {"createRuntime": [{"path": "/nonexistent/hook"}]}
+    assert "/nonexistent/hook" in bundle.refused()
+
+
+def test_poststop_runs_after_force(bundle, log):
+    bundle.spec["hooks"] = {"poststop": [shell(f"cat >> {log}")]}
+    bundle.start().delete("--force")
+    assert json.loads(log.read_text())["status"] == "stopped"
