@@ -116,6 +116,7 @@ class Container : public Object<ContainerRecord> {
   bool cleaned_up = false;                                       // under `clean_up`
   std::atomic<std::uint64_t> layer_bytes = 0, layer_inodes = 0;  // of the writable layer
   std::atomic<std::int64_t> layer_measured_at_ns = 0;
+  std::atomic<bool> layer_measuring = false;
 };
 
 // Objects by id.
