@@ -193,7 +193,9 @@ Status AttachFilesystem(const Attaching& attaching, const MountPlan& mount) {
   return sys::move_mount(tree.get(), target.get(), mount.destination);
 }
 
-Status AttachBind(const Attaching& attaching, const MountPlan& mount, int tree_fd) {
+Status AttachBind(const Attaching& attaching, const MountPlan& mount, int source_fd) {
+  const UniqueFd own = source_fd >= 0 ? UniqueFd() : TRY(OpenBindSource(attaching.plan, mount));
+  const int tree_fd = own ? own.get() : source_fd;
   const UniqueFd target = TRY(OpenTarget(attaching, mount, IsDirectory(tree_fd)));
   TRY(CheckProc(mount, tree_fd, target.get()));
   return sys::move_mount(tree_fd, target.get(), mount.destination);

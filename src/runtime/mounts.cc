@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -87,17 +88,6 @@ Status MapIds(const MountPlan& mount, int tree_fd) {
                                       .recursive = mount.options.recursive_idmap});
 }
 
-Result<UniqueFd> OpenSource(const MountsPlan& plan, const MountPlan& mount) {
-  const UniqueFd source(::open(mount.source.c_str(), O_PATH | O_CLOEXEC));
-  if (!source) return KernelError("open(2) O_PATH bind source=" + mount.source);
-  UniqueFd tree = TRY(sys::CloneTree(source.get(), mount.options.recursive_bind));
-  if (mount.options.idmap) TRY(MapIds(mount, tree.get()));
-  if (plan.propagation != 0)
-    TRY(sys::mount_setattr(tree.get(), {.propagation = plan.propagation, .recursive = true}));
-  TRY(SetMountAttributes(mount.options, tree.get()));
-  return tree;
-}
-
 }  // namespace
 
 Result<MountsPlan> PlanMounts(const oci::Spec& spec, const std::string& bundle) {
@@ -109,6 +99,9 @@ Result<MountsPlan> PlanMounts(const oci::Spec& spec, const std::string& bundle) 
   else if (!propagation.ends_with("shared"))
     plan.propagation = MS_SLAVE;
   plan.label = spec.linux_.mount_label;
+  if (!plan.label.empty() && ::access("/sys/fs/selinux/enforce", F_OK) != 0)
+    return Error{Code::kUnsupported, ENOTSUP,
+                 "/linux/mountLabel: SELinux is not enabled on this host"};
   plan.user_namespace = FindNamespace(spec, "user") != nullptr;
   plan.new_pid = HasNewNamespace(spec, "pid");
   plan.new_network = HasNewNamespace(spec, "network");
@@ -137,12 +130,24 @@ Status SetMountAttributes(const MountOptions& options, int mount_fd) {
   return {};
 }
 
+Result<UniqueFd> OpenBindSource(const MountsPlan& plan, const MountPlan& mount) {
+  const UniqueFd source(::open(mount.source.c_str(), O_PATH | O_CLOEXEC));
+  if (!source) return KernelError("open(2) O_PATH bind source=" + mount.source);
+  UniqueFd tree = TRY(sys::CloneTree(source.get(), mount.options.recursive_bind));
+  if (mount.options.idmap) TRY(MapIds(mount, tree.get()));
+  if (plan.propagation != 0)
+    TRY(sys::mount_setattr(tree.get(), {.propagation = plan.propagation, .recursive = true}));
+  TRY(SetMountAttributes(mount.options, tree.get()));
+  return tree;
+}
+
 Result<std::vector<UniqueFd>> OpenMountSources(const MountsPlan& plan) {
   std::vector<UniqueFd> sources;
   for (const MountPlan& mount : plan.mounts) {
     sources.emplace_back();
-    if (!mount.options.bind || mount.options.remount) continue;
-    auto source = OpenSource(plan, mount);
+    const bool needs_host = plan.user_namespace || mount.options.idmap;
+    if (!mount.options.bind || mount.options.remount || !needs_host) continue;
+    auto source = OpenBindSource(plan, mount);
     if (!source.has_value()) return Within(mount.pointer, std::move(source).error());
     sources.back() = *std::move(source);
   }

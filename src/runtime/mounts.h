@@ -1,6 +1,6 @@
-// The mounts of config.json: config.md#mounts. Sources are opened by the parent, with the host's
-// privileges and in the host's namespaces; everything else happens in the container process, on
-// descriptors: detached mounts, finished before anyone can see them, then attached in the root.
+// The mounts of config.json: config.md#mounts, on descriptors only: detached mounts, finished
+// before anyone can see them, then attached in the root. By the container process, in the listed
+// order, so that mountinfo, which the kernel sorts by age, shows that order, too.
 #pragma once
 
 #include <string>
@@ -35,8 +35,12 @@ struct MountsPlan {
 // `bundle` is absolute; relative bind sources are relative to it.
 Result<MountsPlan> PlanMounts(const oci::Spec& spec, const std::string& bundle);
 
-// Parent, before clone: one detached tree per bind mount, id-mapped where asked, with its final
-// attributes; empty at the index of the others. The container process inherits them.
+// One bind mount as a detached tree: id-mapped where asked, with its final attributes.
+Result<UniqueFd> OpenBindSource(const MountsPlan& plan, const MountPlan& mount);
+
+// Parent, before clone: the sources of those binds that need the host's privileges, because the
+// container process is in a user namespace or ids are to be mapped; empty at the index of the
+// others. The container process inherits them.
 Result<std::vector<UniqueFd>> OpenMountSources(const MountsPlan& plan);
 
 // Attributes and propagation by mount_setattr(2), best while the mount is still detached.
