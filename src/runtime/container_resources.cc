@@ -1,4 +1,7 @@
 // The verbs about a container's cgroup: pause, resume, update; and what else can be asked of it.
+#include <cstdlib>
+#include <string_view>
+
 #include "cgroup_manager.h"
 #include "coracle/runtime/cgroup.h"
 #include "coracle/runtime/container.h"
@@ -81,6 +84,11 @@ Result<std::string> CgroupPath(const Runtime& runtime, const std::string& id) {
 
 Result<oci::Process> ContainerProcess(const Runtime& runtime, const std::string& id) {
   return Named("process of", id, ProcessUnnamed(runtime, id));
+}
+
+bool IgnoreMissingControllersByEnvironment() {
+  const char* value = std::getenv("CORACLE_IGNORE_MISSING_CONTROLLERS");
+  return value != nullptr && std::string_view(value) == "1";
 }
 
 }  // namespace coracle::runtime

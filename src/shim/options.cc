@@ -87,6 +87,7 @@ Status CheckRoot(const ShimOptions& options) {
 ShimOptions DefaultOptions(const std::string& container_namespace) {
   ShimOptions options;
   options.root = "/run/containerd/coracle/" + container_namespace;
+  options.ignore_missing_controllers = runtime::IgnoreMissingControllersByEnvironment();
   return options;
 }
 

@@ -32,6 +32,10 @@ struct Runtime {
   std::function<void(const std::string&)> warn = {};
 };
 
+// For callers that speak only runc's command line or containerd's shim protocol, and so have no
+// other place for it: CORACLE_IGNORE_MISSING_CONTROLLERS=1 in the environment.
+bool IgnoreMissingControllersByEnvironment();
+
 struct ProcessIo {
   std::array<int, 3> stdio = {0, 1, 2};  // what becomes the process's 0, 1, 2 (no terminal)
   std::string console_socket;            // unix socket that gets the pty master (terminal)

@@ -106,6 +106,7 @@ Status Apply(const GlobalOptions& options, Context& context) {
                        options.debug));
   if (!options.root.empty()) context.runtime.root = options.root;
   context.runtime.systemd_cgroup = options.systemd_cgroup;
+  context.runtime.ignore_missing_controllers = IgnoreMissingControllersByEnvironment();
   context.runtime.warn = [&context](const std::string& text) { context.log.Warning(text); };
   if (!options.trace.empty()) {
     context.runtime.observer.done = [json = options.trace == "json"](std::string_view step,
