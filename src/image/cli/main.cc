@@ -43,6 +43,10 @@ void AddTransfers(Verbs& verbs) {
   pull->add_option("--registry-config", arguments.registry_config,
                    "directory with <registry>/hosts.toml")
       ->capture_default_str();
+  pull->add_option("--progress-timeout", arguments.progress_timeout_s,
+                   "seconds without a byte after which a transfer is given up")
+      ->check(CLI::Range(1, 86400))
+      ->capture_default_str();
   pull->add_flag("-q,--quiet", arguments.quiet, "print only the image's id");
 
   CLI::App* load = verbs.Add("load", "Load images from an archive", WithoutCancel(Load));

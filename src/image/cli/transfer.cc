@@ -22,6 +22,7 @@ void PrintImage(const Image& image, bool quiet) {
 Status Pull(ImageStore& store, const Arguments& arguments, const std::stop_token& cancel) {
   PullOptions options;
   options.registry_config_dir = arguments.registry_config;
+  options.no_progress_timeout = std::chrono::seconds(arguments.progress_timeout_s);
   options.cancel = cancel;
   if (!arguments.platform.empty()) options.platform = TRY(ParsePlatform(arguments.platform));
   if (!arguments.credentials.empty()) {

@@ -17,6 +17,7 @@ struct Arguments {
   std::string registry_config = "/etc/containerd/certs.d";
   std::string credentials;  // "user:password"
   std::string platform;
+  unsigned progress_timeout_s = 60;
   std::string path;  // of an archive
   std::string name;  // for an image that an archive does not name
   std::string archive_format = "docker";
