@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import signal
 import struct
 import subprocess
 import termios
@@ -157,7 +158,7 @@ def test_foreground_takes_the_size_of_the_callers_window(bundle, runtime):
     at = Foreground(bundle, runtime, "print=ready", "cat", "tty")
     at.wait_for("ready")
     resize(at.near, 50, 132)
-    os.killpg(at.process.pid, __import__("signal").SIGWINCH)
+    os.killpg(at.process.pid, signal.SIGWINCH)
     # The line that follows is read after the new size has come.
     os.write(at.near, b"x\r")
     at.wait_for("x\r\nx")
