@@ -93,10 +93,10 @@ def test_user_namespace_with_several_mappings_and_another_user(bundle):
 
 def test_user_namespace_with_devices(bundle):
     bundle.with_user_namespace()
-    seen = bundle.run("stat=/dev/null", "open-rw=/dev/null", "open-rw=/dev/zero", "syscall=mknod")
+    seen = bundle.run("stat=/dev/null", "open-rw=/dev/null", "open-rw=/dev/zero", "mknod=c,1,3")
     assert seen["stat=/dev/null"]["major"] == 1 and seen["stat=/dev/null"]["minor"] == 3
     assert seen["open-rw=/dev/null"] == seen["open-rw=/dev/zero"] == "0"
-    assert seen["syscall=mknod"] == "EPERM"
+    assert seen["mknod=c,1,3"] == "EPERM"
 
 
 def test_join_a_user_namespace(bundle):

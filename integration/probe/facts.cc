@@ -260,10 +260,6 @@ Text Syscall(const Text& name) {
     result = syscall(SYS_personality, PER_LINUX32);
   } else if (name == "personality-query") {
     result = syscall(SYS_personality, 0xffffffffUL);
-  } else if (name == "mknod") {
-    result = syscall(SYS_mknod, "/dev/probe-null", S_IFCHR | 0600, makedev(1, 3));
-  } else if (name == "mknod-zero") {
-    result = syscall(SYS_mknod, "/dev/probe-zero", S_IFCHR | 0600, makedev(1, 5));
   } else if (name == "chroot") {
     result = syscall(SYS_chroot, "/");
   } else if (name == "reboot") {
@@ -273,6 +269,17 @@ Text Syscall(const Text& name) {
   } else {
     return Quote("unknown");
   }
+  return Quote(ErrnoName(result < 0 ? errno : 0));
+}
+
+// mknod=TYPE,MAJOR,MINOR
+Text Mknod(const Text& argument) {
+  char type = 'c';
+  unsigned numbers[2] = {};
+  std::sscanf(argument.c_str(), "%c,%u,%u", &type, &numbers[0], &numbers[1]);
+  const Text path = "/dev/probe-" + argument;
+  const int result = mknod(path.c_str(), (type == 'b' ? S_IFBLK : S_IFCHR) | 0600,
+                           makedev(numbers[0], numbers[1]));
   return Quote(ErrnoName(result < 0 ? errno : 0));
 }
 
@@ -348,6 +355,7 @@ constexpr Row kFacts[] = {
     {"scheduling", Scheduling},
     {"affinity", Affinity},
     {"syscall", Syscall},
+    {"mknod", Mknod},
     {"keyring", Keyring},
     {"hugepages", HugePages},
     {"forks", Forks},
