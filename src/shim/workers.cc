@@ -38,6 +38,7 @@ bool ArrangeDescriptors(const Workers::Descriptors& descriptors, int result) {
   return close_range(Workers::kConsoleFd + 1, ~0U, 0) == 0;
 }
 
+// A leading byte, since a packet of no bytes looks like the end of the connection.
 std::string Encode(Result<std::string> result) {
   ttrpc::Response response;
   if (result) {
@@ -45,12 +46,12 @@ std::string Encode(Result<std::string> result) {
   } else {
     *response.mutable_status() = StatusOf(result.error());
   }
-  return response.SerializeAsString();
+  return "R" + response.SerializeAsString();
 }
 
 Result<std::string> Decode(const std::string& bytes) {
   ttrpc::Response response;
-  if (!response.ParseFromString(bytes))
+  if (!response.ParseFromString(bytes.substr(1)))
     return Error{Code::kProtocol, 0, "the worker's result is unreadable"};
   if (response.has_status()) return ErrorOf(response.status());
   return std::move(*response.mutable_payload());
