@@ -1,4 +1,4 @@
-"""Networks and servers that fail, programs that are killed: an image is there whole or not at all."""
+"""Networks and servers that fail, programs that are killed: an image is whole or not there."""
 
 import json
 import signal

@@ -6,8 +6,9 @@ namespace coracle::image {
 namespace {
 
 TEST(ChallengeTest, ParsesQuotedParameters) {
-  const auto challenges = ParseChallenges(
-      R"(Bearer realm="https://auth.example/token?a=b,c",service="reg \"x\"", scope=repository:a:pull)");
+  const auto challenges =
+      ParseChallenges(R"(Bearer realm="https://auth.example/token?a=b,c",service="reg \"x\"", )"
+                      "scope=repository:a:pull");
   ASSERT_EQ(challenges.size(), 1U);
   EXPECT_EQ(challenges[0].scheme, "bearer");
   EXPECT_EQ(challenges[0].parameters.at("realm"), "https://auth.example/token?a=b,c");
