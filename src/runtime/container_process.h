@@ -28,7 +28,6 @@ struct ProcessSetup {
   const oci::Hooks* hooks = nullptr;  // null: exec
   const ProcessIo& io;
   const StepObserver& observer;
-  int sync = -1;       // to the runtime
   int listener = -1;   // start.sock
   int console = -1;    // connection that wants the pty master
   int kept_fds = 0;    // 3 .. 3+n-1 belong to the program

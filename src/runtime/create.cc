@@ -88,7 +88,6 @@ Status OpenSockets(Creation& creation) {
       .hooks = &plan.hooks,
       .io = creation.options.io,
       .observer = creation.runtime.observer,
-      .sync = sync,
       .listener = creation.listener.get(),
       .console = creation.console.get(),
       .kept_fds = creation.listen_fds + creation.options.io.preserve_fds,

@@ -1,5 +1,4 @@
 // What an exec process does to itself, in order, to get into an existing container.
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "container_process.h"

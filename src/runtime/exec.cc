@@ -1,7 +1,6 @@
 // exec: a further process in a running container, which joins all that the first one has.
 #include "exec.h"
 
-#include <fcntl.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -82,7 +81,6 @@ Status OpenParts(Execution& execution) {
       .seccomp = execution.seccomp ? &*execution.seccomp : nullptr,
       .io = execution.options.io,
       .observer = execution.runtime.observer,
-      .sync = sync,
       .console = execution.console.get(),
       .kept_fds = execution.listen_fds + execution.options.io.preserve_fds,
       .listen_fds = execution.listen_fds,

@@ -1,6 +1,4 @@
 // What the container process does to itself, in order, until it is `created` and waits.
-#include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
