@@ -91,6 +91,8 @@ Status LayerInstaller::Install(Slot& slot) {
   const bool fetched = !store_.content.Has(slot.source.blob);
   if (fetched) TRY(options_.fetch(slot.source));
   if (existing.has_value()) {
+    // At once: who waits for this layer may hold a higher one that we wait for.
+    Unlock(slot);
     options_.report(slot.source, Progress::Phase::kExists);
     const std::scoped_lock guard(mutex_);
     slot.record = *existing;
