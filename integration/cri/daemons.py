@@ -40,6 +40,7 @@ class Daemon:
     """Directories, start, kill and the client of one daemon."""
 
     name = "daemon"
+    runtime_name = "containerd"  # as Version says it
 
     def __init__(self, directory, space, registry, subnet="10.88.0.0/16"):
         self.directory, self.space = pathlib.Path(directory), space
@@ -117,6 +118,7 @@ class Daemon:
 
 class Coracled(Daemon):
     name = "coracled"
+    runtime_name = "coracle"
 
     def __init__(self, directory, space, registry, build_dir, **options):
         super().__init__(directory, space, registry, **options)

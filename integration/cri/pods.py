@@ -109,8 +109,9 @@ class Pod:
         return Container(self, created.container_id, config)
 
     def run(self, *command, **options):
-        """Creates and starts; without a command it sleeps until it is told to end."""
-        command = command or ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done")
+        """Creates and starts; of busybox without a command: sleeps until it is told to end."""
+        if not command and "image_name" not in options:
+            command = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done")
         return self.create(*command, **options).start()
 
     def run_to_end(self, *command, **options):

@@ -34,7 +34,7 @@ def container_file(tmp_path):
 
 
 def test_version_and_info(crictl, daemon):
-    assert f"RuntimeName:  {daemon.name}" in crictl("version")
+    assert f"RuntimeName:  {daemon.runtime_name}" in crictl("version")
     conditions = crictl.json("info")["status"]["conditions"]
     ready = {condition["type"]: condition["status"] for condition in conditions}
     assert ready["RuntimeReady"] and ready["NetworkReady"]

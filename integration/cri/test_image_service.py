@@ -54,7 +54,7 @@ def test_verbose_status_and_user(daemon):
 
 def test_layers_lie_over_one_another(daemon, pod):
     daemon.client.PullImage(image={"image": LAYERED})
-    container = pod.run(image_name="layered")
+    container = pod.run("sleep", "1000", image_name="layered")
     assert container.output("cat", "/stack/changed") == "third\n"
     assert container.output("stat", "-c", "%a", "/stack/changed") == "4755\n"
     assert container.output("ls", "/stack/hidden") == "new\n"
@@ -65,7 +65,7 @@ def test_layers_lie_over_one_another(daemon, pod):
 
 def test_image_of_several_architectures(daemon, pod):
     daemon.client.PullImage(image={"image": image("multiarch")})
-    assert pod.run(image_name="multiarch").exec("ls", "/only-on-arm").exit_code != 0
+    assert pod.run("sleep", "1000", image_name="multiarch").exec("ls", "/only-on-arm").exit_code != 0
 
 
 def test_usage_is_counted(daemon):
@@ -98,8 +98,8 @@ def test_registry_that_does_not_answer(daemon):
 
 def test_image_in_use_can_be_removed_and_pulled_again(daemon, pod):
     daemon.client.PullImage(image={"image": LAYERED})
-    container = pod.run(image_name="layered")
+    container = pod.run("sleep", "1000", image_name="layered")
     daemon.client.RemoveImage(image={"image": LAYERED})
     assert container.output("cat", "/stack/changed") == "third\n"
     daemon.client.PullImage(image={"image": LAYERED})
-    assert pod.run(image_name="layered").output("cat", "/stack/kept") == "second\n"
+    assert pod.run("sleep", "1000", image_name="layered").output("cat", "/stack/kept") == "second\n"

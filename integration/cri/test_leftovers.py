@@ -100,4 +100,4 @@ def test_a_second_daemon_on_the_same_directories_is_refused(stage):
     result = stage.space.run(*map(str, daemon.command()), check=False, timeout=30)
     assert result.returncode != 0
     assert str(daemon.root) in result.stderr + result.stdout
-    assert daemon.client.Version().runtime_name == "coracled"
+    assert daemon.client.Version().runtime_name == "coracle"

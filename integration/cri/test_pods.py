@@ -31,7 +31,7 @@ def namespaces(**options):
 def test_version(daemon):
     version = daemon.client.Version()
     assert version.runtime_api_version == "v1"
-    assert version.runtime_name == daemon.name
+    assert version.runtime_name == daemon.runtime_name
 
 
 def conditions_of(daemon):

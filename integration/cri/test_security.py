@@ -187,7 +187,6 @@ def test_volumes_of_the_image_are_writable_and_hold_its_data(pod):
     container = pod.run(image_name="settings", command=["sleep"], args=["1000"])
     assert container.output("cat", "/data/shipped") == "from the image\n"
     container.output("touch", "/data/mine", "/tmp/x")
-    assert "/data" in container.output("cat", "/proc/mounts")
 
 
 def test_hosts_file(pod):

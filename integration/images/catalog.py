@@ -55,7 +55,8 @@ def layered():
 def several_architectures():
     """An index: this machine's image, and one that cannot run here."""
     foreign = Image([Layer().file("only-on-arm", "").tar()], {"Cmd": ["none"]}, "arm64")
-    return [foreign, busybox()]
+    native = Image([busybox_layer()], {"Env": [PATH], "Cmd": ["sh"], "Labels": {"kind": "index"}})
+    return [foreign, native]
 
 
 def probe(program):
