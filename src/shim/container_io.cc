@@ -12,6 +12,12 @@
 namespace coracle::shim {
 namespace {
 
+Result<std::pair<UniqueFd, UniqueFd>> MakePipe() {
+  std::array<int, 2> fds{};
+  if (pipe2(fds.data(), O_CLOEXEC) != 0) return KernelError("pipe2(2)");
+  return std::pair(UniqueFd(fds[0]), UniqueFd(fds[1]));
+}
+
 struct Uri {
   std::string_view scheme, rest;
 };
@@ -68,13 +74,27 @@ Status ContainerIo::OpenStdin(const IoRequest& request) {
     return {};
   }
   if (!request.stdin_.starts_with('/')) return BadUri(request.stdin_, "not an absolute path");
-  stdin_keeper_ = TRY(OpenKeeper(request.stdin_));
-  if (request.terminal) {
-    terminal_stdin_ = TRY(OpenAt(request.stdin_, O_RDONLY | O_NONBLOCK));
-  } else {
+  if (!request.terminal && !request.is_init) {
+    stdin_keeper_ = TRY(OpenKeeper(request.stdin_));
     process_fds_[0] = TRY(OpenAt(request.stdin_, O_RDONLY));
+    return {};
   }
+  stdin_path_ = request.stdin_;
+  if (request.terminal) return {};
+  auto [read_end, write_end] = TRY(MakePipe());
+  if (fcntl(write_end.get(), F_SETFL, O_NONBLOCK) != 0) return KernelError("fcntl(2) F_SETFL");
+  process_fds_[0] = std::move(read_end);
+  stdin_target_ = std::move(write_end);
   return {};
+}
+
+Status ContainerIo::ConnectStdin() {
+  if (stdin_path_.empty()) return {};
+  stdin_keeper_ = TRY(OpenKeeper(stdin_path_));
+  stdin_pump_ = std::make_unique<Pump>(
+      loop_, Pump::Ends{TRY(OpenAt(stdin_path_, O_RDONLY | O_NONBLOCK)), std::move(stdin_target_)},
+      [this] { StdinEnded(); });
+  return stdin_pump_->Start();
 }
 
 Status ContainerIo::OpenOutput(LogStream stream, const IoRequest& request) {
@@ -116,10 +136,7 @@ Result<UniqueFd> ContainerIo::OpenCriLog(const std::string& path, LogStream stre
     terminal_log_ = *found;
     return UniqueFd();
   }
-  std::array<int, 2> fds{};
-  if (pipe2(fds.data(), O_CLOEXEC) != 0) return KernelError("pipe2(2)");
-  UniqueFd read_end(fds[0]);
-  UniqueFd write_end(fds[1]);
+  auto [read_end, write_end] = TRY(MakePipe());
   if (fcntl(read_end.get(), F_SETFL, O_NONBLOCK) != 0) return KernelError("fcntl(2) F_SETFL");
   TRY(sources_.emplace_back(std::make_unique<LogSource>(loop_, *found, stream))
           ->Start(std::move(read_end)));
@@ -161,14 +178,12 @@ Status ContainerIo::AttachTerminal(UniqueFd master) {
             .emplace_back(std::make_unique<LogSource>(loop_, terminal_log_, LogStream::kStdout))
             ->Start(TRY(copy())));
   } else {
-    terminal_out_ = std::make_unique<Pump>(
+    output_pump_ = std::make_unique<Pump>(
         loop_, Pump::Ends{TRY(copy()), std::move(terminal_output_)}, [this] { OutputEnded(); });
-    TRY(terminal_out_->Start());
+    TRY(output_pump_->Start());
   }
-  if (!terminal_stdin_) return {};
-  terminal_in_ = std::make_unique<Pump>(loop_, Pump::Ends{std::move(terminal_stdin_), TRY(copy())},
-                                        [this] { StdinEnded(); });
-  return terminal_in_->Start();
+  stdin_target_ = TRY(copy());
+  return {};
 }
 
 // A terminal has no end of file, only a character that the reader's line discipline takes for one.
@@ -197,13 +212,13 @@ Status ContainerIo::ReopenLog() {
 
 void ContainerIo::ProcessEnded() {
   for (const auto& source : sources_) source->Drain();
-  terminal_in_.reset();
+  stdin_pump_.reset();
   stdin_keeper_.reset();
   // While its pump runs, the terminal's FIFO must not lose what a slow reader has yet to take.
-  if (!terminal_out_ || terminal_out_->HasEnded()) output_keepers_ = {};
+  if (!output_pump_ || output_pump_->HasEnded()) output_keepers_ = {};
 }
 
-bool ContainerIo::IsDrained() const { return !terminal_out_ || terminal_out_->HasEnded(); }
+bool ContainerIo::IsDrained() const { return !output_pump_ || output_pump_->HasEnded(); }
 
 void ContainerIo::OnDrained(std::function<void()> on_drained) {
   on_drained_ = std::move(on_drained);

@@ -7,7 +7,8 @@
 //   cri-log:///path        our own: a pipe that we write into a log of the CRI's format
 //   empty                  /dev/null
 //
-// With a terminal all output is stdout, and we copy between the pty and these.
+// With a terminal all output is stdout, and we copy between the pty and these. Init's stdin is
+// copied too: it opens only after Create (see ConnectStdin).
 #pragma once
 
 #include <array>
@@ -30,6 +31,7 @@ namespace coracle::shim {
 struct IoRequest {
   std::string stdin_, stdout_, stderr_;
   bool terminal = false;
+  bool is_init = false;
   // For a binary:// logger.
   std::string container_id, container_namespace;
 };
@@ -45,6 +47,9 @@ class ContainerIo {
   void CloseProcessFds();
 
   Status AttachTerminal(UniqueFd master);
+  // The process exists: lets the client's writer through. Not before, since a client that has
+  // reached the end of its input by then (`echo hello | ctr run ...`) cannot say CloseIO yet.
+  Status ConnectStdin();
   Status Resize(std::uint16_t height, std::uint16_t width);
   void CloseStdin();
   Status ReopenLog();  // kWrongState without a CRI log
@@ -76,10 +81,14 @@ class ContainerIo {
   std::vector<std::unique_ptr<LogSource>> sources_;
   std::optional<Logger> logger_;
 
-  // With a terminal: what the copying will be from and to.
-  UniqueFd master_, terminal_stdin_, terminal_output_;
+  std::string stdin_path_;  // of the FIFO that ConnectStdin opens
+  UniqueFd stdin_target_;   // and where what it has goes: a pipe, or the terminal
+  std::unique_ptr<Pump> stdin_pump_;
+
+  // With a terminal: where its output goes.
+  UniqueFd master_, terminal_output_;
   std::shared_ptr<CriLog> terminal_log_;
-  std::unique_ptr<Pump> terminal_in_, terminal_out_;
+  std::unique_ptr<Pump> output_pump_;
   std::function<void()> on_drained_;
 };
 

@@ -44,6 +44,7 @@ Task::Task(ShimContext& context, const task::CreateTaskRequest& request, ShimOpt
       options_(std::move(options)) {
   init_.phase = Phase::kCreating;
   init_.io_request = IoRequestOf(request, context_.container_namespace);
+  init_.io_request.is_init = true;
 }
 
 Task::~Task() {

@@ -22,6 +22,7 @@ IoRequest IoRequestOf(const Request& request, const std::string& container_names
           .stdout_ = request.stdout(),
           .stderr_ = request.stderr(),
           .terminal = request.terminal(),
+          .is_init = false,
           .container_id = request.id(),
           .container_namespace = container_namespace};
 }

@@ -106,7 +106,7 @@ Status Task::TakeExec(Process& process, const std::string& result, int console) 
   response.ParseFromString(result);
   process.pid = static_cast<pid_t>(response.pid());
   Expect(process);
-  return TakeTerminal(process, console);
+  return ConnectIo(process, console);
 }
 
 // No exit event, since nothing has run; but whoever waits must not wait for ever.
