@@ -14,6 +14,7 @@ namespace coracle::runtime::cli {
 struct Context {
   Runtime runtime;
   Log log;
+  int exit_code_of_failure = 1;
 };
 
 // Each takes the words after its name, and gives the exit code.

@@ -7,6 +7,9 @@
 namespace coracle::runtime::cli {
 namespace {
 
+// runc's, so that callers can tell our failure from that of the program.
+constexpr int kExecFailed = 255;
+
 struct ExecArguments {
   ExecOptions options;
   std::string process_file, cwd, user, process_label, apparmor;
@@ -98,6 +101,7 @@ Result<int> RunExec(Context& context, const Words& words) {
   if (given.rest.empty()) return Error{Code::kInvalidConfig, 0, "container-id is required"};
   if (given.rest.size() < 2 && given.process_file.empty())
     return Error{Code::kInvalidConfig, 0, "a program or --process is required"};
+  context.exit_code_of_failure = kExecFailed;
   given.options.id = given.rest.front();
   given.options.process = TRY(FindProcess(context, given));
   if (given.detach) {

@@ -17,13 +17,11 @@ constexpr Hint kHints[] = {
     {EAGAIN, "clone3(2)", "the limit on processes is reached: see ulimit -u and pids.max"},
     {EINVAL, "pivot_root(2)", "a root filesystem on a ramdisk needs --no-pivot"},
     {EPERM, "prlimit(2)", "raising a hard limit needs CAP_SYS_RESOURCE: lower it in config.json"},
-    {EPERM, "setrlimit(2)", "raising a hard limit needs CAP_SYS_RESOURCE: lower it in config.json"},
     {EACCES, "oom_score_adj", "lowering oom_score_adj needs CAP_SYS_RESOURCE"},
     {EPERM, "bpf(2)", "device rules are an eBPF program: needs CAP_BPF or CAP_SYS_ADMIN"},
     {ENOENT, "cgroup.controllers", "is a cgroup2 file system mounted?"},
     {EMFILE, "", "the limit on open files is reached: see ulimit -n"},
-    {ENOSPC, "", "a file system is full: see df and df -i"},
-    {EROFS, "", "the file system is read-only: choose another --root or bundle"}};
+    {ENOSPC, "", "a file system is full: see df and df -i"}};
 
 }  // namespace
 

@@ -18,15 +18,13 @@ struct Verb {
   std::string_view name;
   std::string_view help;
   Result<int> (*run)(Context&, const Words&);
-  int exit_code_of_failure = 1;
 };
 
-// runc's exec tells its own failure (255) from that of the program.
 constexpr Verb kVerbs[] = {
     {"create", "create a container, which then waits for `start`", RunCreate},
     {"start", "execute the program of a created container", RunStart},
     {"run", "create, start, wait, delete", RunRun},
-    {"exec", "execute a further program inside a container", RunExec, 255},
+    {"exec", "execute a further program inside a container", RunExec},
     {"state", "print the state of a container", RunState},
     {"list", "list the containers of this root", RunList},
     {"ps", "list the processes of a container", RunPs},
@@ -117,39 +115,34 @@ Status Apply(const GlobalOptions& options, Context& context) {
   return {};
 }
 
-int Fail(const Context& context, const Error& error, int exit_code) {
+int Fail(const Context& context, const Error& error) {
   context.log.Problem(error.message);
   if (const auto hint = HintFor(error); !hint.empty()) context.log.Hint(hint);
-  return exit_code;
+  return context.exit_code_of_failure;
 }
 
 int RunVerb(Context& context, Words words) {
-  if (words.empty()) {
-    return Fail(context, {Code::kInvalidConfig, 0, "no verb given: see `coracle --help`"}, 1);
-  }
+  if (words.empty())
+    return Fail(context, {Code::kInvalidConfig, 0, "no verb given: see `coracle --help`"});
   const Verb* verb = FindVerb(words.front());
   if (verb == nullptr) {
-    return Fail(
-        context,
-        {Code::kInvalidConfig, 0, "unknown verb \"" + words.front() + "\": see `coracle --help`"},
-        1);
+    return Fail(context, {Code::kInvalidConfig, 0,
+                          "unknown verb \"" + words.front() + "\": see `coracle --help`"});
   }
   words.erase(words.begin());
   const auto exit_code = verb->run(context, words);
-  return exit_code.has_value() ? *exit_code
-                               : Fail(context, exit_code.error(), verb->exit_code_of_failure);
+  return exit_code.has_value() ? *exit_code : Fail(context, exit_code.error());
 }
 
 int Main(int argc, char** argv) {
   Context context;
   // Another program, that makes no container: nothing here applies to it.
-  if (argc > 1 && std::string_view(argv[1]) == "image")
-    return Fail(context, ExecImage(argv + 1), 1);
+  if (argc > 1 && std::string_view(argv[1]) == "image") return Fail(context, ExecImage(argv + 1));
   GlobalOptions options;
   Arguments arguments("coracle", "Runs containers as the OCI runtime specification says.");
   AddGlobalOptions(arguments, options);
   const auto go_on = arguments.Parse(Words(argv + 1, argv + argc));
-  if (!go_on.has_value()) return Fail(context, go_on.error(), 1);
+  if (!go_on.has_value()) return Fail(context, go_on.error());
   if (!*go_on) return 0;
   if (options.version) {
     std::fputs("coracle version " CORACLE_VERSION "\ncommit: " CORACLE_COMMIT "\nspec: 1.3.0\n",
@@ -157,7 +150,7 @@ int Main(int argc, char** argv) {
     return 0;
   }
   const auto applied = Apply(options, context);
-  if (!applied.has_value()) return Fail(context, applied.error(), 1);
+  if (!applied.has_value()) return Fail(context, applied.error());
   return RunVerb(context, std::move(options.rest));
 }
 
