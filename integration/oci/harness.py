@@ -97,7 +97,8 @@ class Runtime:
                    "stdin": None if "input" in options else subprocess.DEVNULL} | options
         done = subprocess.run(self.command(*words), check=False, **options)
         if code is not None:
-            assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+            told = f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+            assert done.returncode == code, told
         return done
 
     def detached(self, *words):

@@ -30,8 +30,8 @@ def test_help(runtime):
 @pytest.mark.parametrize("words", [
     [], ["nosuch"], ["create"], ["create", "a", "b"], ["state"], ["--nosuch", "list"],
     ["create", "--nosuch", "x"], ["--log-format", "xml", "list"], ["--rootless", "maybe", "list"],
-    ["exec"], ["exec", "x"], ["ps"], ["events", "--interval", "0s", "x"], ["run", "--preserve-fds", "x", "y"],
-    ["update", "--memory", "lots", "x"]])
+    ["exec"], ["exec", "x"], ["ps"], ["events", "--interval", "0s", "x"],
+    ["run", "--preserve-fds", "x", "y"], ["update", "--memory", "lots", "x"]])
 def test_usage(runtime, words):
     done = runtime(*words, code=None)
     assert done.returncode == 1

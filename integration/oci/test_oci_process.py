@@ -73,7 +73,8 @@ def test_rlimits(bundle):
 
 def test_capabilities(bundle):
     bundle.process["capabilities"] = {
-        "bounding": ["CAP_KILL", "CAP_CHOWN", "CAP_NET_RAW"], "permitted": ["CAP_KILL", "CAP_CHOWN"],
+        "bounding": ["CAP_KILL", "CAP_CHOWN", "CAP_NET_RAW"],
+        "permitted": ["CAP_KILL", "CAP_CHOWN"],
         "effective": ["CAP_KILL"], "inheritable": ["CAP_KILL"], "ambient": ["CAP_KILL"]}
     caps = {name: int(mask, 16) for name, mask in bundle.run("caps")["caps"].items()}
     assert caps["bounding"] == KILL | CHOWN | RAW

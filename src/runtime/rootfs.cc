@@ -111,10 +111,11 @@ Result<RootfsPlan> PlanRootfs(const oci::Spec& spec, const std::string& bundle) 
 Result<UniqueFd> CloneRoot(const RootfsPlan& plan) {
   const UniqueFd directory = TRY(sys::OpenRoot(plan.path));
   UniqueFd tree = TRY(sys::CloneTree(directory.get(), true));
-  if (!IsShared(plan))
+  // The root itself must not be shared yet: what is mounted on it would appear on the host.
+  if (IsShared(plan))
+    TRY(sys::mount_setattr(tree.get(), {.propagation = MS_PRIVATE}));
+  else
     TRY(sys::mount_setattr(tree.get(), {.propagation = IsolatingFlag(plan), .recursive = true}));
-  // The root itself must never be shared: what is mounted on it would appear on the host.
-  TRY(sys::mount_setattr(tree.get(), {.propagation = MS_PRIVATE}));
   return tree;
 }
 
