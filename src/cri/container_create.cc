@@ -156,6 +156,11 @@ Status Make(ContainerCreate& create, const v1::CreateContainerRequest& request) 
   if (create.sandbox->removed || !create.pod.Ready()) {
     return Error{Code::kWrongState, 0, "pod sandbox " + create.sandbox->id + " is not ready"};
   }
+  if (request.config().linux().security_context().privileged() &&
+      !create.pod.config->linux().security_context().privileged()) {
+    return Error{Code::kInvalidConfig, 0,
+                 "/config/linux/security_context/privileged: the pod is not privileged"};
+  }
   TRY(Fill(create, request));
   TRY(RunSteps(ContainerSteps(), create, create.daemon.observer));
   auto container = std::make_shared<Container>(create.record);

@@ -33,8 +33,7 @@ void ForEachInParallel(const std::vector<Item>& items, Work&& work) {
 void AddSandbox(Daemon& daemon, const SandboxRecord& record) {
   if (record.ready_at_ns == 0) {
     // RunPodSandbox was interrupted, and nobody heard of it.
-    LogFailure(daemon, "remove half-made sandbox " + record.id,
-               DestroySandbox(daemon, record, nullptr));
+    LogFailure(daemon, "remove half-made sandbox " + record.id, DestroySandbox(daemon, record));
     return;
   }
   auto sandbox = std::make_shared<Sandbox>(record);

@@ -119,9 +119,8 @@ Status StopSandboxParts(Daemon& daemon, const SandboxRecord& record,
   return UnpinSandboxNamespaces(paths);
 }
 
-Status DestroySandbox(Daemon& daemon, const SandboxRecord& record,
-                      const std::shared_ptr<shim::Client>& pause) {
-  TRY(StopSandboxParts(daemon, record, pause));
+Status DestroySandbox(Daemon& daemon, const SandboxRecord& record) {
+  TRY(StopSandboxParts(daemon, record, nullptr));
   TRY(RemoveSandboxFiles(daemon, record));
   return daemon.database->RemoveSandbox(record.id);
 }

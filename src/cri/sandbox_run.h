@@ -19,10 +19,9 @@ struct SandboxRun {
 
 std::span<const Step<SandboxRun>> SandboxSteps();
 
-// Everything that the steps make, unmade from what the record says: for a sandbox that a crash
-// left half-made, or whose rows are the last of it.
-Status DestroySandbox(Daemon& daemon, const SandboxRecord& record,
-                      const std::shared_ptr<shim::Client>& pause);
+// Everything that the steps make, unmade from what the record says: for a sandbox that a crash left
+// half-made.
+Status DestroySandbox(Daemon& daemon, const SandboxRecord& record);
 // The same without the files and the record: what StopPodSandbox does.
 Status StopSandboxParts(Daemon& daemon, const SandboxRecord& record,
                         const std::shared_ptr<shim::Client>& pause);

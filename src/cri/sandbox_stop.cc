@@ -5,6 +5,7 @@
 #include "describe.h"
 #include "grpc_status.h"
 #include "rpcs.h"
+#include "sandbox_parts.h"
 #include "sandbox_run.h"
 #include "text.h"
 
@@ -42,7 +43,8 @@ Status RemoveSandbox(Daemon& daemon, Sandbox& sandbox) {
     TRY(RemoveOneContainer(daemon, *container));
   }
   const SandboxRecord record = sandbox.Read();
-  TRY(DestroySandbox(daemon, record, nullptr));
+  TRY(RemoveSandboxFiles(daemon, record));
+  TRY(daemon.database->RemoveSandbox(record.id));
   sandbox.removed = true;
   daemon.sandboxes.Remove(sandbox.id);
   daemon.sandbox_names.Release(SandboxName(record.config->metadata()), sandbox.id);
