@@ -176,6 +176,6 @@ def test_image_is_another_program(runtime, directory):
     beside.parent.mkdir(parents=True)
     beside.write_text("#!/bin/sh\necho \"$@\"\n")
     beside.chmod(0o755)
-    done = subprocess.run([program, "image", "list", "-x"], capture_output=True, text=True,
-                          check=True)
-    assert done.stdout == "list -x\n"
+    done = subprocess.run([program, "image", "bundle", "run", "-x"], capture_output=True,
+                          text=True, check=True)
+    assert done.stdout == "bundle run -x\n"

@@ -157,11 +157,4 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace coracle::runtime::cli
 
-int main(int argc, char** argv) {
-  const coracle::Status own = coracle::runtime::ProtectOwnBinary(argv, environ);
-  if (!own.has_value()) {
-    std::fprintf(stderr, "coracle: %s\n", own.error().message.c_str());
-    return 1;
-  }
-  return coracle::runtime::cli::Main(argc, argv);
-}
+int main(int argc, char** argv) { return coracle::runtime::cli::Main(argc, argv); }
