@@ -62,7 +62,8 @@ def test_the_host_is_as_before(stage):
     daemon = stage.daemon()
     for name in ("busybox", "settings"):
         daemon.client.PullImage(image={"image": image(name)})
-    warm = Pod(daemon)  # makes the bridge and what else is made once
+    mapping = [{"protocol": "TCP", "container_port": 80, "host_port": 18082}]
+    warm = Pod(daemon, port_mappings=mapping)  # makes what plugins make once: bridge, chains
     warm.run_to_end("true")
     warm.remove()
     before, before_cgroups = picture(daemon), cgroups()

@@ -105,7 +105,8 @@ def test_shim_that_was_killed(fresh_daemon):
 def test_killed_while_pods_are_made_and_removed(fresh_daemon, attempt):
     """Half-made things are finished or undone: nothing is left once the rest is removed."""
     space = fresh_daemon.space
-    mounts, links, processes = space.mounts(), space.links(), len(space.processes())
+    mounts, links = space.mounts(), space.links()
+    known = {*space.processes().values()}
     busy = threading.Event()
 
     def churn():
@@ -128,7 +129,10 @@ def test_killed_while_pods_are_made_and_removed(fresh_daemon, attempt):
     fresh_daemon.start()
     fresh_daemon.remove_everything()
     bridge = [name for name in space.links() if name.startswith("br-")]
-    wait_until(lambda: len(space.processes()) == processes, "no process remains")
+    try:
+        wait_until(lambda: set(space.processes().values()) <= known, "no process remains", 20)
+    except AssertionError:
+        raise AssertionError(f"left: {set(space.processes().values()) - known}") from None
     assert space.mounts() == mounts
     assert sorted(set(space.links()) - set(bridge)) == links
     leases = list((fresh_daemon.directory / "ipam").rglob("10.*"))
