@@ -23,6 +23,10 @@ using namespace std::chrono_literals;
 // The last events may take a moment longer than the last answer, but not for ever.
 constexpr auto kFarewell = 5s;
 
+// A daemon that died between our start and Create, or between Delete and Shutdown, may never know
+// of us: without a container and without a client for so long, we end.
+constexpr auto kUnneeded = 10s;
+
 // A polite end: the socket's file goes, the container stays, and `delete` deals with it.
 Result<UniqueFd> WatchTermination(EventLoop& loop) {
   sigset_t signals;
@@ -61,7 +65,13 @@ Status Serve(ServerOptions options) {
     return service.Handle(call, reply);
   });
   listener = &server;
-  TRY(server.Listen(std::move(options.listening)));
+  const auto end_if_unneeded = [&] {
+    loop->At(EventLoop::Clock::now() + kUnneeded, [&] {
+      if (!service.HasTask() && !server.HasConnections()) shut_down();
+    });
+  };
+  TRY(server.Listen(std::move(options.listening), end_if_unneeded));
+  end_if_unneeded();
   loop->Run();
   unlink(options.socket_path.c_str());
   return {};

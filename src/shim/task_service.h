@@ -21,6 +21,7 @@ class TaskService {
       : context_(context), options_(std::move(options)), on_shutdown_(std::move(on_shutdown)) {}
 
   TtrpcServer::Found Handle(const IncomingCall& call, const Reply& reply);
+  [[nodiscard]] bool HasTask() const { return task_ != nullptr; }
 
  private:
   void State(const containerd::task::v2::StateRequest& request, const Reply& reply);

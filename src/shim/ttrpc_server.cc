@@ -26,8 +26,9 @@ TtrpcServer::~TtrpcServer() {
   for (const auto& connection : connections_) connection->socket->Close();
 }
 
-Status TtrpcServer::Listen(UniqueFd listening_socket) {
+Status TtrpcServer::Listen(UniqueFd listening_socket, std::function<void()> on_last_closed) {
   listening_ = std::move(listening_socket);
+  on_last_closed_ = std::move(on_last_closed);
   return loop_.Watch(listening_.get(), EPOLLIN, [this](std::uint32_t) { Accept(); });
 }
 
@@ -58,6 +59,7 @@ void TtrpcServer::Accept() {
       if (timer) loop_.Cancel(*timer);
     }
     connections_.erase(alive);
+    if (connections_.empty() && on_last_closed_) on_last_closed_();
   };
   auto made =
       FrameSocket::Make(loop_, std::move(socket), std::move(on_frame), std::move(on_closed));

@@ -34,7 +34,9 @@ class TtrpcServer {
   TtrpcServer(EventLoop& loop, Handler handler) : loop_(loop), handler_(std::move(handler)) {}
   ~TtrpcServer();
 
-  Status Listen(UniqueFd listening_socket);
+  // `on_last_closed`: whenever nobody is connected any more.
+  Status Listen(UniqueFd listening_socket, std::function<void()> on_last_closed = {});
+  [[nodiscard]] bool HasConnections() const { return !connections_.empty(); }
   // No new connections.
   void StopListening();
   // Every answer given so far has left for the peer.
@@ -56,6 +58,7 @@ class TtrpcServer {
 
   EventLoop& loop_;
   Handler handler_;
+  std::function<void()> on_last_closed_;
   UniqueFd listening_;
   std::unordered_set<std::shared_ptr<Connection>> connections_;
 };
