@@ -9,6 +9,14 @@ from google.protobuf import json_format
 from cri.client import Client, generate
 
 
+def print_status(status):
+    """The few lines of `inspect` that a demonstration is about."""
+    limits = status.get("resources", {}).get("linux", {})
+    shown = {name: status.get(name) for name in ("state", "finishedAt", "exitCode", "reason")}
+    shown["limits"] = {name: limits.get(name) for name in ("memoryLimitInBytes", "cpuQuota")}
+    print("".join(f"  {name}: {json.dumps(value)}\n" for name, value in shown.items()), end="")
+
+
 def short(text):
     """Ids as people see them: 13 digits are enough."""
     return text[:13]
@@ -26,8 +34,8 @@ class Crictl:
         print(f"$ crictl {shlex.join(words)}", flush=True)
         result = subprocess.run([*self._command, *map(str, arguments)], stdout=subprocess.PIPE,
                                 text=True, check=True)
-        if not quiet:
-            print(result.stdout, end="", flush=True)
+        if not quiet:  # `crictl stats` clears the screen first
+            print(result.stdout.removeprefix("\033[2J\033[H"), end="", flush=True)
         return result.stdout.strip()
 
     def version(self):
@@ -59,9 +67,7 @@ class Crictl:
         self._run("stats")
 
     def inspect(self, container):
-        status = json.loads(self._run("inspect", container, quiet=True))["status"]
-        for name in ("state", "startedAt", "finishedAt", "exitCode", "reason", "resources"):
-            print(f"  {name}: {json.dumps(status.get(name))}")
+        print_status(json.loads(self._run("inspect", container, quiet=True))["status"])
 
     def stop(self, container):
         self._run("stop", "--timeout", "10", container)
@@ -123,9 +129,7 @@ class OwnClient:
 
     def inspect(self, container):
         status = self._call("ContainerStatus", show=False, container_id=container).status
-        shown = json_format.MessageToDict(status)
-        for name in ("state", "startedAt", "finishedAt", "exitCode", "reason", "resources"):
-            print(f"  {name}: {json.dumps(shown.get(name))}")
+        print_status(json_format.MessageToDict(status))
 
     def stop(self, container):
         self._call("StopContainer", container_id=container, timeout=10)

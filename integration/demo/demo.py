@@ -17,7 +17,7 @@ import tempfile
 INTEGRATION = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(INTEGRATION))
 
-from demo.cri_caller import Crictl, OwnClient  # noqa: E402
+from cri_caller import Crictl, OwnClient  # noqa: E402
 from images.builder import write_docker_archive  # noqa: E402
 from images.catalog import busybox  # noqa: E402
 from images.registry import Registry  # noqa: E402
@@ -127,8 +127,9 @@ def write_requests(directory, image):
         "metadata": {"name": "web", "namespace": "default", "uid": "demo-1", "attempt": 0},
         "hostname": "web", "log_directory": str(directory / "logs"),
         "linux": {"cgroup_parent": "/demo"}}, indent=2))
+    labels = {"io.kubernetes.pod.name": "web", "io.kubernetes.pod.namespace": "default"}
     container.write_text(json.dumps({
-        "metadata": {"name": "server"}, "image": {"image": image},
+        "metadata": {"name": "server"}, "image": {"image": image}, "labels": labels,
         "command": ["sh", "-c", POD_SCRIPT], "log_path": "server.log",
         "linux": {"resources": {"memory_limit_in_bytes": 64 << 20, "cpu_period": 100000,
                                 "cpu_quota": 50000, "unified": {"pids.max": "32"}}}}, indent=2))
@@ -160,7 +161,7 @@ def pod_demo(build, crictl):
             call.logs(container, log)
             say("From inside: its name, address and limits")
             call.exec(container, "sh", "-c", "hostname; ip -4 -o addr show eth0; "
-                      "cd /sys/fs/cgroup; head memory.max cpu.max pids.max")
+                      "cd /sys/fs/cgroup; grep . memory.max cpu.max pids.max")
             call.stats(container)
             call.inspect(container)
             say("The end")
