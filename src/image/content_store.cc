@@ -49,7 +49,11 @@ Status BlobWriter::Write(std::string_view data) {
   while (!data.empty()) {
     const ssize_t size = ::pwrite(fd_.get(), data.data(), data.size(), static_cast<off_t>(offset_));
     if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return KernelError("pwrite(2) path=" + path_);
+    if (size < 0) {
+      const Error error = KernelError("pwrite(2) path=" + path_);
+      if (error.errnum == ENOSPC) (void)Truncate();  // others need the room
+      return error;
+    }
     hasher_.Update(data.substr(0, static_cast<std::size_t>(size)));
     offset_ += static_cast<std::uint64_t>(size);
     data.remove_prefix(static_cast<std::size_t>(size));

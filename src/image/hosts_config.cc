@@ -1,6 +1,7 @@
 #include "hosts_config.h"
 
 #include <toml++/toml.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -35,8 +36,11 @@ Result<std::string> BaseUrl(const std::string& text, bool override_path) {
   return url;
 }
 
-std::string InDirectory(const std::string& directory, const std::string& path) {
-  return path.starts_with('/') ? path : directory + "/" + path;
+// A file named in the configuration, beside it or absolute; it must be there.
+Result<std::string> FileIn(const std::string& directory, const std::string& name) {
+  std::string path = name.starts_with('/') ? name : directory + "/" + name;
+  if (::access(path.c_str(), R_OK) != 0) return KernelError(path);
+  return path;
 }
 
 // One string or an array of strings.
@@ -66,8 +70,8 @@ Status ReadClient(const toml::node& node, const std::string& directory, TlsOptio
   TRY(ReadStrings(*pair, files));
   if (files.empty() || files.size() > 2)
     return Error{Code::kInvalidConfig, 0, "expected a certificate, or certificate and key"};
-  tls.client_cert = InDirectory(directory, files[0]);
-  if (files.size() == 2) tls.client_key = InDirectory(directory, files[1]);
+  tls.client_cert = TRY(FileIn(directory, files[0]));
+  if (files.size() == 2) tls.client_key = TRY(FileIn(directory, files[1]));
   return {};
 }
 
@@ -120,7 +124,7 @@ Status ReadMember(std::string_view key, const toml::node& node, const std::strin
   if (key == "ca") {
     std::vector<std::string> files;
     TRY(ReadStrings(node, files));
-    for (const std::string& file : files) host.tls.ca_files.push_back(InDirectory(directory, file));
+    for (const std::string& file : files) host.tls.ca_files.push_back(TRY(FileIn(directory, file)));
   }
   return {};
 }

@@ -75,6 +75,7 @@ class Store : public ImageStore {
     std::string name;  // empty: found by id
   };
   Result<Found> Locate(const std::string& reference_or_id);
+  void CleanUpAfter(const Error& error);
   Result<Found> LocateByPrefix(const std::string& reference_or_id);
   Result<ImageRecord> RecordById(const std::string& id);
   Result<Snapshot> AddSnapshot(const std::string& key, const std::string& image_id, bool read_only);
@@ -118,14 +119,25 @@ Result<Store::Found> Store::Locate(const std::string& reference_or_id) {
   return Found{TRY(RecordById(ids.front())), reference->String()};
 }
 
+// What a transfer brought before it failed stays for the next try, unless that cannot succeed
+// either or the disk is full.
+void Store::CleanUpAfter(const Error& error) {
+  if (error.code == Code::kInvalidConfig || error.errnum == ENOSPC || error.errnum == EDQUOT)
+    (void)SweepAll(store_);
+}
+
 Result<Image> Store::Pull(const std::string& text, const PullOptions& options) {
   const Reference reference = TRY(ParseReference(text));
   UniqueFd lock = TRY(LockFile(store_.LockPath(), LockMode::kShared, options.cancel));
   const Result<std::string> id = PullImage(store_, reference, options);
-  if (!id.has_value()) return Within("pull " + reference.String(), id.error());
+  if (!id.has_value()) {
+    lock.reset();
+    CleanUpAfter(id.error());
+    return Within("pull " + reference.String(), id.error());
+  }
   auto record = TRY(RecordById(*id));
   lock.reset();
-  TRY(SweepNoted(store_));
+  (void)SweepNoted(store_);  // stays noted if it fails, and is no trouble of this image
   return ImageOf(std::move(record));
 }
 
@@ -237,11 +249,15 @@ Result<UniqueFd> Store::OpenTree(const std::string& image_id) {
 Result<std::vector<Image>> Store::Load(const std::string& path, const std::string& name_if_none) {
   UniqueFd lock = TRY(LockFile(store_.LockPath(), LockMode::kShared, {}));
   const auto ids = LoadArchive(store_, path, name_if_none);
-  if (!ids.has_value()) return Within("load " + path, ids.error());
+  if (!ids.has_value()) {
+    lock.reset();
+    CleanUpAfter(ids.error());
+    return Within("load " + path, ids.error());
+  }
   std::vector<Image> images;
   for (const std::string& id : *ids) images.push_back(TRY(ImageOf(TRY(RecordById(id)))));
   lock.reset();
-  TRY(SweepNoted(store_));
+  (void)SweepNoted(store_);
   return images;
 }
 
@@ -261,7 +277,8 @@ Status Store::Save(const std::vector<std::string>& references, const std::string
   }
   TRY(SaveArchive(store_, images, path, format));
   lock.reset();
-  return SweepNoted(store_);
+  (void)SweepNoted(store_);
+  return {};
 }
 
 }  // namespace

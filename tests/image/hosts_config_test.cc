@@ -41,6 +41,10 @@ TEST_F(HostsConfigTest, PlainHttpOnlyForLoopback) {
 }
 
 TEST_F(HostsConfigTest, MirrorsInTheOrderOfTheFileThenTheServer) {
+  Write("docker.io", "");
+  const std::string directory = directory_.path() + "/docker.io/";
+  for (const char* name : {"own.pem", "c.pem", "k.pem"})
+    ASSERT_TRUE(WriteFileAtomically(directory + name, "").has_value());
   Write("docker.io", R"(
 server = "https://origin.example"
 [host."https://zz.example"]
@@ -49,7 +53,7 @@ server = "https://origin.example"
   capabilities = ["pull", "resolve"]
   skip_verify = true
   ca = "own.pem"
-  client = [["c.pem", "/abs/k.pem"]]
+  client = [["c.pem", "k.pem"]]
   [host."http://aa.example:8080/path".header]
     X-One = "1"
     X-Two = ["2", "3"]
@@ -65,7 +69,7 @@ server = "https://origin.example"
   EXPECT_TRUE(hosts[1].tls.skip_verify);
   EXPECT_EQ(hosts[1].tls.ca_files,
             std::vector<std::string>{directory_.path() + "/docker.io/own.pem"});
-  EXPECT_EQ(hosts[1].tls.client_key, "/abs/k.pem");
+  EXPECT_EQ(hosts[1].tls.client_key, directory + "k.pem");
   EXPECT_EQ(hosts[1].headers, (std::vector<std::string>{"X-One: 1", "X-Two: 2", "X-Two: 3"}));
   EXPECT_EQ(hosts[2].base_url, "https://mm.example/custom");
   EXPECT_EQ(hosts[3].base_url, "https://origin.example/v2");
@@ -90,6 +94,7 @@ TEST_F(HostsConfigTest, ErrorsNameTheFileAndThePlace) {
             std::string::npos);
   EXPECT_NE(Problem("server = 'ftp://x'").find("must be http or https"), std::string::npos);
   EXPECT_NE(Problem("server = 'https://u:p@x'").find("user or password"), std::string::npos);
+  EXPECT_NE(Problem("ca = '/nowhere.pem'").find("ca: /nowhere.pem: ENOENT"), std::string::npos);
   EXPECT_NE(Problem("header = {A = \"x\\r\\nB: y\"}").find("one line"), std::string::npos);
 }
 

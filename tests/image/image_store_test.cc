@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -44,6 +45,12 @@ TarBuilder BaseLayer() {
 
 class ImageStoreTest : public ::testing::Test {
  protected:
+  // What the tests mount, nobody else sees, and nothing outlives them.
+  static void SetUpTestSuite() {
+    if (::geteuid() != 0) return;
+    ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+  }
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root: owners, devices, overlay mounts";
     Open();
@@ -240,8 +247,31 @@ TEST_F(ImageStoreTest, RefusesALayerThatIsNotWhatTheConfigSays) {
   const auto images = store_->Load(Layout("a"));
   ASSERT_FALSE(images.has_value());
   EXPECT_NE(images.error().message.find("uncompressed digest"), std::string::npos);
-  ExpectConsistent(0, 0);
   EXPECT_EQ(CountIn(Root() + "/blobs/sha256"), 0U);
+  ExpectConsistent(0, 0);
+}
+
+TEST_F(ImageStoreTest, AFullDiskIsLeftClean) {
+  store_.reset();
+  ASSERT_EQ(::mount("tmpfs", Root().c_str(), "tmpfs", 0, "size=1000k"), 0);
+  Open();
+  ImageBuilder(Layout("a")).Layer(BaseLayer()).Write("a:1");
+  Load("a");
+  for (const std::size_t size : {2'000'000UL, 200'000UL}) {  // no room for the blob; for the layer
+    ImageBuilder(Layout("b" + std::to_string(size)))
+        .Layer(TarBuilder().File("big", std::string(size, 'b')))
+        .Write("b:1");
+    const auto images = store_->Load(Layout("b" + std::to_string(size)));
+    ASSERT_FALSE(images.has_value());
+    EXPECT_EQ(images.error().errnum, ENOSPC) << images.error().message;
+    EXPECT_EQ(CountIn(Root() + "/blobs/sha256"), 3U);
+    EXPECT_EQ(CountIn(Root() + "/l"), 2U);
+    EXPECT_EQ(CountIn(Root() + "/ingest"), 0U);
+  }
+  EXPECT_EQ(store_->List()->size(), 1U);
+  EXPECT_TRUE(store_->Remove("a:1").has_value());
+  store_.reset();
+  ASSERT_EQ(::umount2(Root().c_str(), 0), 0);
 }
 
 TEST_F(ImageStoreTest, RefusesADamagedBlob) {

@@ -76,6 +76,8 @@ void AddQueries(Verbs& verbs) {
 
   CLI::App* remove = verbs.Add("rm", "Remove a name, or an image", WithoutCancel(Remove));
   remove->add_option("REFERENCE", arguments.references, "names or ids")->required();
+
+  verbs.Add("gc", "Delete what interrupted pulls and crashes left", WithoutCancel(Collect));
 }
 
 void AddBundles(Verbs& verbs) {

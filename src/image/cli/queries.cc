@@ -1,4 +1,4 @@
-// list, inspect, rm.
+// list, inspect, rm, gc.
 #include <stdio.h>
 
 #include <array>
@@ -82,5 +82,7 @@ Status Remove(ImageStore& store, const Arguments& arguments) {
   }
   return {};
 }
+
+Status Collect(ImageStore& store, const Arguments& /*arguments*/) { return store.CollectGarbage(); }
 
 }  // namespace coracle::image::cli

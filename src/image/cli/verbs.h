@@ -35,6 +35,7 @@ Status Save(ImageStore& store, const Arguments& arguments);
 Status List(ImageStore& store, const Arguments& arguments);
 Status Inspect(ImageStore& store, const Arguments& arguments);
 Status Remove(ImageStore& store, const Arguments& arguments);
+Status Collect(ImageStore& store, const Arguments& arguments);
 Status Bundle(ImageStore& store, const Arguments& arguments);
 Status Unbundle(ImageStore& store, const Arguments& arguments);
 
