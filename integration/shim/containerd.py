@@ -125,7 +125,7 @@ class Containerd:
         command = [*self.space.prefix, client, "--address", self.socket, "--namespace", namespace,
                    *arguments]
         result = subprocess.run(list(map(str, command)), capture_output=True, text=True,
-                                timeout=120, check=False, **options)
+                                timeout=60, check=False, **options)
         assert not check or result.returncode == 0, (arguments, result.stdout, result.stderr)
         return result
 

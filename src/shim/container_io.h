@@ -8,7 +8,7 @@
 //   empty                  /dev/null
 //
 // With a terminal all output is stdout, and we copy between the pty and these. Init's stdin is
-// copied too: it opens only after Create (see ConnectStdin).
+// copied too: it opens only at Start (see ConnectStdin).
 #pragma once
 
 #include <array>
@@ -47,8 +47,8 @@ class ContainerIo {
   void CloseProcessFds();
 
   Status AttachTerminal(UniqueFd master);
-  // The process exists: lets the client's writer through. Not before, since a client that has
-  // reached the end of its input by then (`echo hello | ctr run ...`) cannot say CloseIO yet.
+  // Lets the client's writer through: for init at Start. Not before, since a client that is at the
+  // end of its input too early (`echo hello | ctr run ...`) does not say CloseIO.
   Status ConnectStdin();
   Status Resize(std::uint16_t height, std::uint16_t width);
   void CloseStdin();

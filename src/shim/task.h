@@ -94,7 +94,7 @@ class Task : public std::enable_shared_from_this<Task> {
 
   Status OpenIo(Process& process);
   static Result<ConsolePair> MakeConsole(const Process& process);
-  static Status ConnectIo(Process& process, int console);
+  static Status TakeTerminal(Process& process, int console);
   void Expect(Process& process);
 
   Status TakeCreated(const std::string& result, int console);

@@ -80,14 +80,12 @@ Result<Task::ConsolePair> Task::MakeConsole(const Process& process) {
 }
 
 // The worker is done, so the runtime has sent the pty's master, or never will.
-Status Task::ConnectIo(Process& process, int console) {
-  if (process.io_request.terminal) {
-    auto received = sys::ReceiveFds(console);
-    if (!received || received->fds.size() != 1)
-      return Error{Code::kProtocol, 0, "the runtime sent no terminal; is process.terminal set?"};
-    TRY(process.io->AttachTerminal(std::move(received->fds[0])));
-  }
-  return process.io->ConnectStdin();
+Status Task::TakeTerminal(Process& process, int console) {
+  if (!process.io_request.terminal) return {};
+  auto received = sys::ReceiveFds(console);
+  if (!received || received->fds.size() != 1)
+    return Error{Code::kProtocol, 0, "the runtime sent no terminal; is process.terminal set?"};
+  return process.io->AttachTerminal(std::move(received->fds[0]));
 }
 
 void Task::Create(const task::CreateTaskRequest& request, const Reply& reply) {
@@ -126,7 +124,7 @@ Status Task::TakeCreated(const std::string& result, int console) {
   cgroup_path_ = created.cgroup_path();
   is_pid_namespace_init_ = created.is_pid_namespace_init();
   Expect(init_);
-  TRY(ConnectIo(init_, console));
+  TRY(TakeTerminal(init_, console));
   oom_ = TRY(OomWatcher::Start(context_.loop, cgroup_path_,
                                [this] { Publish("/tasks/oom", containerd::events::TaskOOM()); }));
   return {};

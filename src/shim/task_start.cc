@@ -50,6 +50,10 @@ void Task::Start(const std::string& exec_id, const Reply& reply) {
 }
 
 void Task::StartInit(const Reply& reply) {
+  if (auto connected = init_.io->ConnectStdin(); !connected) {
+    init_.phase = Phase::kCreated;
+    return reply(connected.error());
+  }
   const auto work = [this]() -> Result<std::string> {
     TRY(runtime::Start(RuntimeForWorker(), id_));
     return std::string();
@@ -106,7 +110,8 @@ Status Task::TakeExec(Process& process, const std::string& result, int console) 
   response.ParseFromString(result);
   process.pid = static_cast<pid_t>(response.pid());
   Expect(process);
-  return ConnectIo(process, console);
+  TRY(TakeTerminal(process, console));
+  return process.io->ConnectStdin();
 }
 
 // No exit event, since nothing has run; but whoever waits must not wait for ever.
