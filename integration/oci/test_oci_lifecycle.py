@@ -101,6 +101,7 @@ def test_a_name_is_taken_once(bundle, runtime):
 @pytest.mark.parametrize("name", ["a/b", "..", "a b", "a\nb"])
 def test_a_name_that_is_no_name(bundle, runtime, name):
     bundle.write("exit=0")
+    bundle.made.append(name)
     runtime.fails("create", "--bundle", bundle.path, name)
     assert not runtime.root.exists() or not [n for n in os.listdir(runtime.root) if n[0] != "."]
 
