@@ -123,7 +123,7 @@ TEST(Devices, LinksInTheImageStayInside) {
   std::filesystem::create_directory(outside);
   std::ofstream(outside + "/ptmx") << "marker";
   std::filesystem::remove(dev);
-  ::symlink(("../../../../../.." + outside).c_str(), dev.c_str());
+  EXPECT_EQ(::symlink(("../../../../../.." + outside).c_str(), dev.c_str()), 0);
   (void)InContainer(test_case, [] { return ""; });
   EXPECT_EQ(test::ReadText(outside + "/ptmx"), "marker");
   EXPECT_FALSE(std::filesystem::exists(outside + "/null"));
@@ -194,7 +194,7 @@ TEST(Devices, ConsoleIsTheTerminalAndNoLinkIsFollowed) {
   };
   EXPECT_EQ(run(Case()), "");
   Case hostile;
-  ::symlink("/data/new", (hostile.bundle.root() + "/dev/console").c_str());
+  EXPECT_EQ(::symlink("/data/new", (hostile.bundle.root() + "/dev/console").c_str()), 0);
   EXPECT_NE(run(hostile).find("/dev/console: exists"), std::string::npos);
   EXPECT_FALSE(std::filesystem::exists(hostile.bundle.root() + "/data/new"));
 }

@@ -63,7 +63,7 @@ TEST(MaskedPaths, FilesAreTheNullDeviceAndDirectoriesOneEmptyOne) {
 TEST(MaskedPaths, TheImagesOwnNullIsNotTrusted) {
   const Bundle bundle;
   bundle.Write("/etc/secret", "secret");
-  ::symlink("/etc/marker", (bundle.root() + "/dev/null").c_str());
+  EXPECT_EQ(::symlink("/etc/marker", (bundle.root() + "/dev/null").c_str()), 0);
   oci::Spec spec;
   spec.linux_.masked_paths = {"/etc/secret"};
   EXPECT_EQ(InContainer(bundle, spec,
@@ -78,7 +78,7 @@ TEST(MaskedPaths, TheImagesOwnNullIsNotTrusted) {
 
 TEST(MaskedPaths, SymbolicLinksAreRefused) {
   const Bundle bundle;
-  ::symlink("/etc/marker", (bundle.root() + "/etc/link").c_str());
+  EXPECT_EQ(::symlink("/etc/marker", (bundle.root() + "/etc/link").c_str()), 0);
   oci::Spec spec;
   spec.linux_.masked_paths = {"/etc/link"};
   EXPECT_NE(InContainer(bundle, spec, [] { return ""; }).find("must not be a symbolic link"),

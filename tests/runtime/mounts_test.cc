@@ -117,7 +117,7 @@ TEST(Mounts, DestinationIsMadeAndRelativeToTheRoot) {
 
 TEST(Mounts, LinksInTheImageStayInside) {
   Case test_case({Tmpfs("/link/target")});
-  ::symlink("/../../../../data", (test_case.bundle.root() + "/link").c_str());
+  EXPECT_EQ(::symlink("/../../../../data", (test_case.bundle.root() + "/link").c_str()), 0);
   EXPECT_EQ(InContainer(test_case,
                         []() -> std::string {
                           MUST(Magic("/data/target") == TMPFS_MAGIC);
@@ -185,9 +185,9 @@ TEST(Mounts, TmpfsCoversADirectoryWithItsContentAndMode) {
   const std::string data = test_case.bundle.root() + "/data";
   std::filesystem::create_directory(data + "/sub");
   std::ofstream(data + "/sub/file") << "copied";
-  ::symlink("/nowhere", (data + "/link").c_str());
+  EXPECT_EQ(::symlink("/nowhere", (data + "/link").c_str()), 0);
   ::mkfifo((data + "/fifo").c_str(), 0600);
-  ::chown((data + "/sub/file").c_str(), 7, 8);
+  EXPECT_EQ(::chown((data + "/sub/file").c_str(), 7, 8), 0);
   ::chmod((data + "/sub/file").c_str(), 04751);
   ::chmod(data.c_str(), 01770);
   ::chmod((test_case.bundle.root() + "/tmp").c_str(), 0701);
@@ -320,7 +320,7 @@ TEST(Mounts, NothingIsMountedOverProc) {
   EXPECT_NE(InContainer(inside, Nothing).find("only a procfs"), std::string::npos);
 
   Case link({Kernel("proc", "/proc"), Tmpfs("/link/fs")});
-  ::symlink("/proc", (link.bundle.root() + "/link").c_str());
+  EXPECT_EQ(::symlink("/proc", (link.bundle.root() + "/link").c_str()), 0);
   EXPECT_NE(InContainer(link, Nothing).find("only a procfs"), std::string::npos);
 
   Case allowed({Kernel("proc", "/proc"), Bind("source", "/proc/uptime")});
@@ -336,7 +336,7 @@ TEST(Mounts, NothingIsMountedOverProc) {
 TEST(Mounts, ProcOfTheImageMustBeADirectory) {
   Case test_case({Kernel("proc", "/proc")});
   std::filesystem::remove(test_case.bundle.root() + "/proc");
-  ::symlink("/data", (test_case.bundle.root() + "/proc").c_str());
+  EXPECT_EQ(::symlink("/data", (test_case.bundle.root() + "/proc").c_str()), 0);
   EXPECT_NE(InContainer(test_case, Nothing).find("must be mounted on an ordinary directory"),
             std::string::npos);
 }
