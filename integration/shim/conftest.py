@@ -16,7 +16,7 @@ def pytest_generate_tests(metafunc):
 def containerd(containerd_program, build_dir, image_catalog, tmp_path_factory):
     if containerd_program is None:
         pytest.skip("containerd is not on PATH and CONTAINERD= does not name it")
-    images = {"busybox": image_catalog["busybox"], "pause": pause_image(build_dir)}
+    images = {"busybox": image_catalog["busybox"], "pause": pause_image(image_catalog["busybox"])}
     running = Containerd(tmp_path_factory.mktemp("containerd"), PROGRAMS[containerd_program],
                          build_dir, images)
     try:

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 
-from images.builder import Image, Layer, write_docker_archive
+from images.builder import Image, write_docker_archive
 from lib.space import Space
 from lib.wait import wait_until
 
@@ -140,7 +140,6 @@ class Containerd:
         self.space.close()
 
 
-def pause_image(build_dir):
-    """containerd wants a pause image: ours is the shim itself under its other name."""
-    layer = Layer().file("coracle-pause", (build_dir / "bin/coracle-shim").read_bytes(), 0o755)
-    return Image([layer.tar()], {"Entrypoint": ["/coracle-pause"]})
+def pause_image(busybox):
+    """containerd wants a pause image; a program that sleeps is enough."""
+    return Image(busybox.layers, {"Cmd": ["sleep", "1000000"]})

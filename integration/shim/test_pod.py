@@ -21,6 +21,8 @@ while :; do [ -e /tmp/end ] && exit 42; sleep 0.1; done"""
 class Pod:
     def __init__(self, containerd, directory, handler):
         self.crictl = Crictl(containerd.socket)
+        wait_until(lambda: self.crictl.run("version", check=False).returncode == 0,
+                   "the CRI answers")
         self.directory, self.logs = pathlib.Path(directory), pathlib.Path(directory) / "logs"
         self.sandbox = {"metadata": {"name": f"pod-{handler}", "namespace": "default",
                                      "uid": f"uid-{handler}", "attempt": 1},
@@ -67,8 +69,9 @@ def pod(containerd, request, tmp_path):
 def test_life_of_a_container(pod):
     container = pod.start("sh", "-c", SCRIPT)
     wait_until(lambda: "started" in pod.crictl("logs", container), "the log begins")
-    inside = pod.crictl.run("exec", "--sync", container, "sh", "-c", "echo $$; exit 3", check=False)
-    assert inside.stdout.strip().isdigit() and "3" in inside.stderr
+    assert pod.crictl("exec", "--sync", container, "echo", "inside").strip() == "inside"
+    failed = pod.crictl.run("exec", "--sync", container, "sh", "-c", "exit 3", check=False)
+    assert "exited with 3" in failed.stderr
     pod.crictl("stop", "--timeout", "10", container)
     status = pod.wait_exited(container)
     assert status["exitCode"] == 7
@@ -104,6 +107,7 @@ def test_a_restarted_daemon_finds_what_ran_and_how_it_ended(containerd, pod):
     root.joinpath("tmp/end").write_text("")
     wait_until(lambda: not root.joinpath("tmp").exists(), "it ends while the daemon is down")
     containerd.start()
+    wait_until(lambda: pod.crictl.run("version", check=False).returncode == 0, "its CRI answers")
     assert pod.wait_exited(ended)["exitCode"] == 42
     assert pod.status(running)["state"] == "CONTAINER_RUNNING"
     assert pod.crictl("exec", "--sync", running, "echo", "alive").strip() == "alive"
