@@ -65,7 +65,8 @@ def test_layers_lie_over_one_another(daemon, pod):
 
 def test_image_of_several_architectures(daemon, pod):
     daemon.client.PullImage(image={"image": image("multiarch")})
-    assert pod.run("sleep", "1000", image_name="multiarch").exec("ls", "/only-on-arm").exit_code != 0
+    container = pod.run("sleep", "1000", image_name="multiarch")
+    assert container.exec("ls", "/only-on-arm").exit_code != 0
 
 
 def test_usage_is_counted(daemon):

@@ -40,9 +40,15 @@ Result<oci::Process> MakeProcess(const Daemon& daemon, const std::string& id,
   return process;
 }
 
+// When the command has to end: at its deadline, or when nobody waits for it any more.
+struct Patience {
+  SteadyTime deadline;
+  const Call& call;
+};
+
 // Waits for output and exit. ETIME, ECANCELED: the command still runs.
-Result<shim::ExitStatus> Collect(ExecOutput& output, Exit& exit, SteadyTime deadline,
-                                 const Call& call) {
+Result<shim::ExitStatus> Collect(ExecOutput& output, Exit& exit, const Patience& patience) {
+  const auto& [deadline, call] = patience;
   for (;;) {
     const SteadyTime next = std::min(deadline, After(kPollGone));
     TRY(output.Read(exit.event.get(), next));
@@ -58,7 +64,7 @@ Result<shim::ExitStatus> Collect(ExecOutput& output, Exit& exit, SteadyTime dead
 }
 
 Result<shim::ExitStatus> Run(shim::Client& client, const shim::ExecRequest& exec,
-                             ExecOutput& output, const Call& call, SteadyTime deadline) {
+                             ExecOutput& output, const Patience& patience) {
   TRY(client.Exec(exec, After(kShimTimeout)));
   auto exit = std::make_shared<Exit>();
   Result<shim::ExitStatus> result = Error{Code::kKernel, 0, ""};
@@ -69,7 +75,7 @@ Result<shim::ExitStatus> Run(shim::Client& client, const shim::ExecRequest& exec
       exit->status = std::move(status);
       (void)::eventfd_write(exit->event.get(), 1);
     });
-    result = Collect(output, *exit, deadline, call);
+    result = Collect(output, *exit, patience);
     if (!exit->Get()) {
       (void)client.Kill(exec.id, exec.exec_id, SIGKILL, false, After(kShimTimeout));
       (void)WaitForExit(client, exec.id, exec.exec_id, After(kShimTimeout));
@@ -107,7 +113,7 @@ Result<v1::ExecSyncResponse> ExecSync(Daemon& daemon, const v1::ExecSyncRequest&
   constexpr std::chrono::hours kForEver{24 * 365};
   const SteadyTime deadline =
       request.timeout() > 0 ? After(std::chrono::seconds(request.timeout())) : After(kForEver);
-  const auto status = Run(*client, exec, output, call, deadline);
+  const auto status = Run(*client, exec, output, {deadline, call});
   if (!status.has_value()) return Within("exec in container " + container->id, status.error());
   v1::ExecSyncResponse response;
   response.set_stdout(output.Take(0));

@@ -13,7 +13,7 @@ constexpr std::chrono::milliseconds kPollGone{250};
 #define CORACLE_SERVE(name)                                                         \
   grpc::Status name(grpc::ServerContext* context, const v1::name##Request* request, \
                     v1::name##Response* response) override {                        \
-    return ServeRpc(#name, daemon_, *context, rpc::name, *request, *response);      \
+    return ServeRpc({#name, daemon_, *context}, rpc::name, *request, *response);    \
   }
 
 // What this daemon does not do yet is said in one sentence; whoever asks goes another way.

@@ -12,10 +12,17 @@
 
 namespace coracle::cri {
 
+struct Rpc {
+  const char* name;
+  Daemon& daemon;
+  grpc::ServerContext& context;
+};
+
 template <class Request, class Response>
-grpc::Status ServeRpc(const char* name, Daemon& daemon, grpc::ServerContext& context,
+grpc::Status ServeRpc(const Rpc& rpc,
                       Result<Response> (*function)(Daemon&, const Request&, const Call&),
                       const Request& request, Response& response) {
+  auto& [name, daemon, context] = rpc;
   const Call call{.cancelled = [&context] { return context.IsCancelled(); }};
   Result<Response> result = function(daemon, request, call);
   if (result.has_value()) {

@@ -9,6 +9,7 @@ class Function(NamedTuple):
     line: int
     length: int
     parameters: int
+    overrides: bool  # its parameters are the base class's decision
 
 
 _RAW_STRING = re.compile(r'R"([^\s()\\]{0,16})\(.*?\)\1"', re.DOTALL)
@@ -74,7 +75,7 @@ def functions(text):
             elif (_NOT_A_FUNCTION.match(head) or not head or head.endswith("=")
                   or _parameter_list(head) is None):
                 stack.append("scope")
-                begin = at + 1
+                begin, resume = at + 1, None
             else:
                 stack.append("function")
             if stack[-1] == "function" and stack.count("function") == 1:
@@ -90,8 +91,9 @@ def functions(text):
                 name = _NAME.search(text[start:start + open_at + 1]).group(1)
                 if found and found[-1].line == first:
                     found.pop()  # what looked like a body was a member's initialiser
+                overrides = re.search(r"\)[^{;]*\boverride\b", text[start:at]) is not None
                 found.append(Function(name, first, last - first + 1,
-                                      _parameters(text[start:at], open_at)))
+                                      _parameters(text[start:at], open_at), overrides))
             if "function" not in stack:
                 begin = at + 1
     return found

@@ -23,7 +23,10 @@ struct S {
   int Get() const { return a_; }
   int a_ = 0, b_{1};
 };
-constexpr Step kTable[] = {{"x", "y"}};
+constexpr Step kTable[] = {
+    {"x", "y"},
+    {"x", "y"},
+};
 std::vector<int> Make(std::map<int, int> m, const char* s = "{(") {
   auto f = [](int x) { return x; };
   if (f(1)) {
@@ -34,7 +37,7 @@ std::vector<int> Make(std::map<int, int> m, const char* s = "{(") {
 }  // namespace a
 """
         functions = [(f.name, f.line, f.length, f.parameters) for f in cxx.functions(text)]
-        self.assertEqual(functions, [("S", 3, 3, 2), ("Get", 6, 1, 0), ("Make", 10, 7, 2)])
+        self.assertEqual(functions, [("S", 3, 3, 2), ("Get", 6, 1, 0), ("Make", 13, 7, 2)])
 
     def test_long_function_step_and_parameter_list(self):
         body = "void Run() {\n" + LONG + "}\n"
@@ -44,6 +47,8 @@ std::vector<int> Make(std::map<int, int> m, const char* s = "{(") {
         self.assertIn("step Run", found(tidy.check_functions("src/net/a.cc", shorter, {"Run"}))[0])
         five = "void Run(int a, int b, int c, int d, int e) {}\n"
         self.assertIn("5 parameters", found(tidy.check_functions("src/net/a.cc", five, set()))[0])
+        inherited = "struct S : T {\n" + five.replace(" {}", " override {}") + "};\n"
+        self.assertEqual([], found(tidy.check_functions("src/net/a.cc", inherited, set())))
 
     def test_step_tables(self):
         table = '{"join-cgroup", "a(2), b(2)", "config.md#x",\n "Since " "this",\n Join, Leave},'
