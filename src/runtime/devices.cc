@@ -44,18 +44,6 @@ constexpr std::array<Link, 5> kLinks = {{
 
 constexpr mode_t kDefaultMode = 0666;
 
-// Modes are meant as written, whatever umask the caller had.
-class NoUmask {
- public:
-  NoUmask() : old_(::umask(0)) {}
-  ~NoUmask() { ::umask(old_); }
-  NoUmask(const NoUmask&) = delete;
-  NoUmask& operator=(const NoUmask&) = delete;
-
- private:
-  mode_t old_;
-};
-
 std::string Clean(const std::string& path) {
   return std::filesystem::path(path).lexically_normal().string();
 }
@@ -114,6 +102,7 @@ Status BindNode(const DeviceNode& node, int root_fd) {
   return sys::move_mount(tree.get(), target.get(), node.path);
 }
 
+// As written, whatever umask mknod(2) was under.
 Status SetOwnerAndMode(const DeviceNode& node, int fd, const struct stat& status) {
   if (status.st_uid != node.uid || status.st_gid != node.gid) {
     if (::fchownat(fd, "", node.uid, node.gid, AT_EMPTY_PATH) != 0)
@@ -175,7 +164,6 @@ Result<DevicesPlan> PlanDevices(const oci::Spec& spec) {
 
 Status CreateDevices(const DevicesPlan& plan, int root_fd) {
   if (!plan.create) return {};
-  const NoUmask no_umask;
   for (const DeviceNode& node : plan.nodes) TRY(CreateNode(plan, node, root_fd));
   return {};
 }

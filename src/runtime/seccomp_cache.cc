@@ -57,8 +57,8 @@ std::optional<std::vector<sock_filter>> ReadCachedFilter(const std::string& dire
       ::open(FileName(directory, key).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
   if (!file || !IsOurs(file.get())) return std::nullopt;
   const auto content = ReadFd(file.get(), "cached filter", 1UL << 20);
-  if (!content.has_value() || !content->starts_with(key + '\0')) return std::nullopt;
-  const std::size_t begin = content->find('\0', key.size() + 1);
+  if (!content.has_value()) return std::nullopt;
+  const std::size_t begin = content->find('\0', key.size() + 1);  // the end of the hash
   if (begin == std::string::npos) return std::nullopt;
   const std::string bytes = content->substr(begin + 1);
   if (bytes.empty() || bytes.size() % sizeof(sock_filter) != 0) return std::nullopt;
