@@ -238,7 +238,7 @@ Result<CommandLine> ParseCommandLine(int argc, char** argv) {
     given.push_back(app.add_option(name, flags.*member, "overrides the file"));
   }
   app.add_option("--cni-bin-dir", flags.cni_bin_dirs, "overrides the file; may be repeated")
-      ->expected(1);
+      ->allow_extra_args(false);
   app.add_flag("--print-config", line.print_config, "print what is in force, and exit");
   try {
     app.parse(argc, argv);

@@ -104,7 +104,7 @@ Status StartShim(ContainerCreate& create) {
                                                .rootfs = create.snapshot.mounts,
                                                .stdio = stdio},
                                               After(kShimTimeout)));
-  return {};
+  return MakeVolumeDirectories(create);
 }
 
 void EndShim(ContainerCreate& create) noexcept {
@@ -126,8 +126,8 @@ constexpr Step<ContainerCreate> kSteps[] = {
      MakeBundleDirectory, RemoveBundleDirectory, UndoAfter::kAttempt},
     {"prepare-snapshot", "-", "-", "A writable layer above the image's.", PrepareSnapshot,
      RemoveSnapshot, UndoAfter::kAttempt},
-    {"write-config", "fsopen(2), openat2(2)", "config.md",
-     "Users are looked up in the image's own files, through a mount nobody else sees.", WriteSpec},
+    {"write-config", "openat2(2)", "config.md", "Users are looked up in the image's own files.",
+     WriteSpec},
     {"start-shim", "clone3(2)", "runtime.md#create",
      "The shim creates the container, which waits for StartContainer.", StartShim, EndShim,
      UndoAfter::kAttempt},

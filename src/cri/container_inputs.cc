@@ -2,10 +2,7 @@
 
 #include <sys/stat.h>
 
-#include <set>
-
 #include "coracle/base/file.h"
-#include "coracle/sys/mount.h"
 #include "coracle/sys/path.h"
 #include "describe.h"
 #include "security_context.h"
@@ -18,29 +15,10 @@ const v1::LinuxContainerSecurityContext& Security(const ContainerCreate& create)
   return create.record.config->linux().security_context();
 }
 
-// The snapshot's mount, attached nowhere.
-Result<UniqueFd> OpenSnapshot(const image::Snapshot& snapshot) {
-  if (snapshot.mounts.size() != 1) {
-    return Error{Code::kUnsupported, 0, "snapshot: expected exactly one mount"};
-  }
-  const oci::Mount& mount = snapshot.mounts.front();
-  if (mount.type == "bind") return sys::OpenRoot(mount.source);
-  sys::FilesystemArgs args{.fstype = mount.type, .options = {{"source", mount.source}}};
-  // What is a flag of the mount, not an option of the filesystem, does not matter for looking.
-  const std::set<std::string> flags = {"ro", "rw", "nodev", "nosuid", "noexec", "relatime"};
-  for (const std::string& option : mount.options) {
-    if (flags.contains(option)) continue;
-    const std::size_t equals = option.find('=');
-    args.options.emplace_back(option.substr(0, equals),
-                              equals == std::string::npos ? "" : option.substr(equals + 1));
-  }
-  return sys::NewFilesystem(args);
-}
-
 }  // namespace
 
 Status LookIntoImage(ContainerCreate& create) {
-  const UniqueFd root = TRY(OpenSnapshot(create.snapshot));
+  const UniqueFd root = TRY(create.daemon.images->OpenTree(create.image.id));
   const std::string passwd = TRY(ReadImageFile(root.get(), "/etc/passwd"));
   const std::string group = TRY(ReadImageFile(root.get(), "/etc/group"));
   create.input.identity =
@@ -48,6 +26,12 @@ Status LookIntoImage(ContainerCreate& create) {
   create.record.uid = create.input.identity.uid;
   create.record.gid = create.input.identity.gid;
   create.record.groups = create.input.identity.groups;
+  return {};
+}
+
+Status MakeVolumeDirectories(const ContainerCreate& create) {
+  if (create.image.config.volumes.empty()) return {};
+  const UniqueFd root = TRY(sys::OpenRoot(create.paths.Bundle() + "/rootfs"));
   for (const std::string& volume : create.image.config.volumes) {
     const Result<UniqueFd> made = sys::MakeDirectoryInRoot(root.get(), volume);
     if (!made.has_value()) return Within("image: config.Volumes: " + ToUtf8(volume), made.error());

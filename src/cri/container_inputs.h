@@ -5,9 +5,11 @@
 
 namespace coracle::cri {
 
-// uid, gid and groups from the image's files; directories for its VOLUMEs. The root filesystem is
-// mounted nowhere for that: a detached mount, gone when this returns.
+// uid, gid and groups from the image's own files.
 Status LookIntoImage(ContainerCreate& create);
+// What the image declares as VOLUME exists, if only as a directory of the writable layer. After the
+// shim has mounted the root filesystem.
+Status MakeVolumeDirectories(const ContainerCreate& create);
 // Host paths of mounts: missing ones become directories.
 Status ResolveMounts(ContainerCreate& create);
 Status ResolveDevices(ContainerCreate& create);

@@ -42,7 +42,8 @@ Status DetachStrays(Daemon& daemon, const std::set<std::string>& sandboxes) {
     attachment.network_path = daemon.paths.Sandbox(id).NetworkNamespace();
     TRY(daemon.cni->Detach(attachment));
   }
-  return {};
+  // Addresses that a plugin still holds for pods we never heard of.
+  return daemon.cni->CollectGarbage({sandboxes.begin(), sandboxes.end()});
 }
 
 Status RemoveStraySnapshots(Daemon& daemon, const std::set<std::string>& containers) {

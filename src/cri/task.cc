@@ -3,14 +3,48 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 #include <future>
+#include <thread>
 
+#include "coracle/base/file.h"
 #include "grpc_status.h"
 
 namespace coracle::cri {
 namespace {
+
 constexpr std::chrono::seconds kKillTimeout{10};  // from SIGKILL to the end
+
+// The processes of a shim's program that were started for `id`; its command line names it.
+std::vector<pid_t> ShimProcesses(const std::string& program, const std::string& id) {
+  using namespace std::string_literals;
+  std::vector<pid_t> pids;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    const std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    const std::string arguments = ReadFile("/proc/" + name + "/cmdline").value_or("");
+    if (arguments.starts_with(program + "\0"s) &&
+        arguments.find("\0-id\0"s + id + "\0"s) != std::string::npos) {
+      pids.push_back(std::atoi(name.c_str()));
+    }
+  }
+  return pids;
 }
+
+// A daemon that was killed while it started a shim left a process that nobody has the address of
+// yet. Looked for until there is none: one may be forking the next.
+void KillUnreachableShim(const std::string& program, const std::string& id) {
+  constexpr int kMostRounds = 50;
+  for (int round = 0; round < kMostRounds; ++round) {
+    const std::vector<pid_t> pids = ShimProcesses(program, id);
+    if (pids.empty()) return;
+    for (const pid_t pid : pids) ::kill(pid, SIGKILL);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
+}  // namespace
 
 Result<shim::ExitStatus> WaitForExit(shim::Client& client, const std::string& id,
                                      const std::string& exec_id, SteadyTime deadline) {
@@ -44,14 +78,17 @@ Result<shim::ExitStatus> EndTask(Daemon& daemon, const std::string& id, const st
   return deleted;
 }
 
-Status EndStrayTask(Daemon& daemon, const std::string& id, const std::string& bundle) {
-  if (::access((bundle + "/config.json").c_str(), F_OK) != 0) return {};  // never came so far
+Result<shim::ExitStatus> EndStrayTask(Daemon& daemon, const std::string& id,
+                                      const std::string& bundle) {
+  // Without it no shim was started yet.
+  if (::access((bundle + "/config.json").c_str(), F_OK) != 0) return shim::ExitStatus{};
   std::shared_ptr<shim::Client> client;
   if (Result<std::unique_ptr<shim::Client>> found = daemon.shim.reconnect(bundle)) {
     client = *std::move(found);
+  } else {
+    KillUnreachableShim(daemon.shim_binary, id);
   }
-  TRY(EndTask(daemon, id, bundle, client));
-  return {};
+  return EndTask(daemon, id, bundle, client);
 }
 
 }  // namespace coracle::cri

@@ -20,7 +20,9 @@ Result<shim::ExitStatus> WaitForExit(shim::Client& client, const std::string& id
 Result<shim::ExitStatus> EndTask(Daemon& daemon, const std::string& id, const std::string& bundle,
                                  const std::shared_ptr<shim::Client>& client);
 
-// The same for what a crash left: a shim may still listen, or never have been started.
-Status EndStrayTask(Daemon& daemon, const std::string& id, const std::string& bundle);
+// The same for a shim that we lost, or that a crash of ours left: it may still listen, or hang, or
+// never have been started.
+Result<shim::ExitStatus> EndStrayTask(Daemon& daemon, const std::string& id,
+                                      const std::string& bundle);
 
 }  // namespace coracle::cri
