@@ -8,7 +8,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -113,10 +112,6 @@ Status PlanLabels(const oci::Process& process, const std::string& pointer, Proce
     return Error{Code::kUnsupported, ENOTSUP,
                  pointer + "/selinuxLabel: SELinux is not enabled on this host"};
   return {};
-}
-
-bool IsNullDevice(const struct stat& status) {
-  return S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
 }
 
 }  // namespace
@@ -226,9 +221,8 @@ Status OwnStandardStreams(const ProcessPlan& plan) {
       if (errno == EBADF) continue;
       return KernelError("fstat(2) fd=" + std::to_string(fd));
     }
-    // Never a regular file or /dev/null: those belong to the host.
-    const bool stream = S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) ||
-                        (S_ISCHR(status.st_mode) && !IsNullDevice(status));
+    // Never a regular file, /dev/null or another device: those belong to the host.
+    const bool stream = S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) || ::isatty(fd) == 1;
     if (!stream || status.st_uid == plan.uid) continue;
     if (::fchown(fd, plan.uid, static_cast<gid_t>(-1)) == 0) continue;
     // A user namespace may not own the caller's stream; the process can still use it.
