@@ -44,12 +44,13 @@ def test_oci_layout(tool, layered, tmp_path, form, compression):
 
 
 def test_several_images_and_an_index(tool, image_catalog, tmp_path):
-    write_oci_layout(tmp_path / "layout", {"x/one:1": image_catalog["busybox"],
-                                           "x/two:2": image_catalog["multiarch"]})
+    foreign, ours = image_catalog["multiarch"]
+    write_oci_layout(tmp_path / "layout", {"x/one:1": ours, "x/two:2": [foreign, ours],
+                                           "x/three:3": image_catalog["layered"]})
     tool("load", "-i", tmp_path / "layout")
-    # The index holds the same image for this machine.
-    [image] = tool.list()
-    assert image["repoTags"] == ["docker.io/x/one:1", "docker.io/x/two:2"]
+    # Of the index, this machine's image: the same as the first.
+    assert sorted(image["repoTags"] for image in tool.list()) == [
+        ["docker.io/x/one:1", "docker.io/x/two:2"], ["docker.io/x/three:3"]]
 
 
 def test_a_tag_alone_needs_a_name(tool, layered, tmp_path):
