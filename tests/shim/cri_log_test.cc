@@ -151,7 +151,8 @@ TEST(CriLogOnAFullDisk, CountsWhatIsMissingAndNeverTearsALine) {
     lines.push_back(after[0]);
     // A note may have fitted in between, too: whole lines and what the notes say are all there was.
     static const std::regex kNote(
-        R"(coracle-shim: (\d+) lines of this log were dropped: write\(2\): ENOSPC \(No space left on device\))");
+        R"(coracle-shim: (\d+) lines of this log were dropped: )"
+        R"(write\(2\): ENOSPC \(No space left on device\))");
     int total = 0;
     for (const auto& line : lines) {
       std::smatch match;
