@@ -150,9 +150,8 @@ TEST(CriLogOnAFullDisk, CountsWhatIsMissingAndNeverTearsALine) {
     EXPECT_EQ(after[1], (Line{"stdout", "F", "after"}));
     lines.push_back(after[0]);
     // A note may have fitted in between, too: whole lines and what the notes say are all there was.
-    static const std::regex kNote(
-        R"(coracle-shim: (\d+) lines of this log were dropped: )"
-        R"(write\(2\): ENOSPC \(No space left on device\))");
+    static const std::regex kNote(R"(coracle-shim: (\d+) lines of this log were dropped: )"
+                                  R"(write\(2\): ENOSPC \(No space left on device\))");
     int total = 0;
     for (const auto& line : lines) {
       std::smatch match;
