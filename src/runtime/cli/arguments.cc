@@ -5,16 +5,33 @@
 #include <cstdio>
 
 namespace coracle::runtime::cli {
+namespace {
+
+// CLI11's own line knows nothing of words that belong to someone else.
+class Formatter : public CLI::Formatter {
+ public:
+  explicit Formatter(const std::string& usage) : usage_(usage) {}
+  std::string make_usage(const CLI::App* /*app*/, std::string /*name*/) const override {
+    return "Usage: " + usage_ + "\n";
+  }
+
+ private:
+  const std::string& usage_;
+};
+
+}  // namespace
 
 struct Arguments::Impl {
   CLI::App app;
+  std::string usage;
   Words* rest = nullptr;
 };
 
-Arguments::Arguments(const std::string& usage, const std::string& description)
+Arguments::Arguments(const std::string& name, const std::string& description)
     : impl_(std::make_unique<Impl>()) {
   impl_->app.description(description);
-  impl_->app.name(usage);
+  impl_->usage = name + " [options]";
+  impl_->app.formatter(std::make_shared<Formatter>(impl_->usage));
   impl_->app.set_help_flag("-h,--help", "show this help");
 }
 
@@ -55,13 +72,16 @@ void Arguments::FlagWithValue(const char* name, const char* if_bare, std::string
 
 void Arguments::Operand(const char* name, std::string& out, const char* help) {
   impl_->app.add_option(name, out, help)->required();
+  impl_->usage += " " + std::string(name);
 }
 
 void Arguments::OptionalOperand(const char* name, std::string& out, const char* help) {
   impl_->app.add_option(name, out, help);
+  impl_->usage += " [" + std::string(name) + "]";
 }
 
-void Arguments::Rest(Words& out) {
+void Arguments::Rest(Words& out, const char* shown) {
+  impl_->usage += " " + std::string(shown);
   impl_->rest = &out;
   impl_->app.prefix_command();
 }

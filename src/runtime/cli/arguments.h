@@ -16,7 +16,7 @@ using Words = std::vector<std::string>;
 
 class Arguments {
  public:
-  Arguments(const std::string& usage, const std::string& description);
+  Arguments(const std::string& name, const std::string& description);
   ~Arguments();
   Arguments(const Arguments&) = delete;
   Arguments& operator=(const Arguments&) = delete;
@@ -34,8 +34,8 @@ class Arguments {
 
   void Operand(const char* name, std::string& out, const char* help);
   void OptionalOperand(const char* name, std::string& out, const char* help);
-  // The first word that is no option, and all after it, belong to someone else.
-  void Rest(Words& out);
+  // The first word that is no option, and all after it, belong to someone else; `shown` in help.
+  void Rest(Words& out, const char* shown);
 
   // Printed below the options.
   void Footer(const std::string& text);

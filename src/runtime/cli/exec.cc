@@ -37,7 +37,7 @@ void AddOptions(Arguments& arguments, ExecArguments& given) {
   arguments.Text("--cgroup", given.options.cgroup, "below the container's cgroup");
   arguments.Flag("--ignore-paused", given.options.ignore_paused,
                  "in a paused container too: it will run when that is resumed");
-  arguments.Rest(given.rest);
+  arguments.Rest(given.rest, "container-id program [arguments]");
 }
 
 Status SetUser(const std::string& text, oci::User& user) {
@@ -94,8 +94,7 @@ Result<int> ExecInForeground(const Context& context, ExecOptions& options) {
 
 Result<int> RunExec(Context& context, const Words& words) {
   ExecArguments given;
-  Arguments arguments("coracle exec [options] container-id program [arguments]",
-                      "Executes a further program inside a container.");
+  Arguments arguments("coracle exec", "Executes a further program inside a container.");
   AddOptions(arguments, given);
   if (!TRY(arguments.Parse(words))) return 0;
   if (given.rest.empty()) return Error{Code::kInvalidConfig, 0, "container-id is required"};

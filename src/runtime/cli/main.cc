@@ -71,7 +71,7 @@ void AddGlobalOptions(Arguments& arguments, GlobalOptions& options) {
   arguments.FlagWithValue("--trace", "text", options.trace,
                           "time each step, to standard error: text or json");
   arguments.Flag("-v,--version", options.version, "print the version");
-  arguments.Rest(options.rest);
+  arguments.Rest(options.rest, "verb [arguments]");
   arguments.Footer(VerbList());
 }
 

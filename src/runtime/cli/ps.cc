@@ -79,10 +79,9 @@ Result<std::string> PsTable(const std::vector<pid_t>& pids, Words options) {
 Result<int> RunPs(Context& context, const Words& words) {
   std::string format = "table";
   Words rest;
-  Arguments arguments("coracle ps [options] container-id [options of ps(1)]",
-                      "Lists the processes of a container.");
+  Arguments arguments("coracle ps", "Lists the processes of a container.");
   arguments.Text("-f,--format", format, "table or json");
-  arguments.Rest(rest);
+  arguments.Rest(rest, "container-id [options of ps(1)]");
   if (!TRY(arguments.Parse(words))) return 0;
   if (rest.empty()) return Error{Code::kInvalidConfig, 0, "container-id is required"};
   const bool as_json = TRY(WantsJson(format));

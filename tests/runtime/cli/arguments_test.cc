@@ -26,7 +26,7 @@ Result<bool> ParsePrefix(Given& given, Words words) {
   Arguments arguments("test", "A verb.");
   arguments.Text("-b,--bundle", given.bundle, "its directory");
   arguments.FlagWithValue("--trace", "text", given.trace, "time the steps");
-  arguments.Rest(given.rest);
+  arguments.Rest(given.rest, "id program");
   return arguments.Parse(std::move(words));
 }
 
@@ -72,6 +72,22 @@ TEST(Arguments, LeaveTheRestAlone) {
   EXPECT_EQ(given.rest, (Words{"id", "ls", "-b", "--trace", "--"}));
   EXPECT_EQ(ParsePrefix(given, {"--nosuch", "id"}).error().message,
             "The following argument was not expected: --nosuch");
+}
+
+TEST(Arguments, ShowHowTheyAreUsed) {
+  std::string id;
+  std::string signal;
+  Words rest;
+  Arguments arguments("coracle kill", "Sends a signal.");
+  arguments.Operand("container-id", id, "its name");
+  arguments.OptionalOperand("signal", signal, "which");
+  EXPECT_NE(arguments.Help().find("Usage: coracle kill [options] container-id [signal]\n"),
+            std::string::npos)
+      << arguments.Help();
+  Arguments others("coracle exec", "Executes.");
+  others.Rest(rest, "container-id program");
+  EXPECT_NE(others.Help().find("Usage: coracle exec [options] container-id program\n"),
+            std::string::npos);
 }
 
 TEST(Arguments, TakeAFlagWithAndWithoutValue) {
