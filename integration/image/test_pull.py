@@ -166,7 +166,8 @@ def test_secrets_do_not_follow_a_redirect(tool, registry):
 
 def test_mirrors_in_their_order(tool, registry):
     def broken(handler):
-        handler.answer(404)
+        # Whoever asks for a password: the registry's is not for a mirror.
+        handler.answer(401, WWW_Authenticate='Basic realm="mirror"')
         return True
 
     with Front(rule=broken) as first, Front(registry.address) as second:

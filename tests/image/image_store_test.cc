@@ -16,6 +16,7 @@
 #include "coracle/base/file.h"
 #include "coracle/sys/path.h"
 #include "database.h"
+#include "file_lock.h"
 #include "image_builder.h"
 #include "support/temp_dir.h"
 
@@ -339,6 +340,22 @@ TEST_F(ImageStoreTest, SweepsWhatACrashLeaves) {
   ExpectConsistent(1, 2);
   EXPECT_EQ(CountIn(Root() + "/s"), 0U);
   EXPECT_EQ(CountIn(Root() + "/blobs/sha256"), 4U);
+}
+
+TEST_F(ImageStoreTest, NothingIsDeletedWhileContentComesIn) {
+  Write("a", "a:1", "one");
+  Load("a");
+  auto adding = TryLockFile(Root() + "/lock", LockMode::kShared);
+  ASSERT_TRUE(store_->Remove("a:1").has_value());
+  ASSERT_TRUE(store_->CollectGarbage().has_value());
+  EXPECT_TRUE(store_->List()->empty());
+  EXPECT_EQ(CountIn(Root() + "/blobs/sha256"), 4U);
+  EXPECT_EQ(CountIn(Root() + "/l"), 3U);
+  adding->reset();
+  Write("b", "b:1", "two");
+  Load("b");  // whoever is done adding deletes what was left
+  EXPECT_EQ(CountIn(Root() + "/blobs/sha256"), 4U);
+  EXPECT_EQ(CountIn(Root() + "/l"), 3U);
 }
 
 TEST_F(ImageStoreTest, KilledAnywhereItStaysWhole) {
