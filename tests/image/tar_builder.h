@@ -55,7 +55,8 @@ class TarBuilder {
     return std::to_string(length) + rest;
   }
   static void Octal(char* field, std::size_t size, std::uint64_t value) {
-    std::snprintf(field, size, "%0*lo", static_cast<int>(size - 1), value);
+    for (std::size_t i = size - 1; i-- > 0; value >>= 3)
+      field[i] = static_cast<char>('0' + (value & 7));
   }
   void Put(const TarEntry& entry) {
     char header[512] = {};
