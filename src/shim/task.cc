@@ -81,11 +81,13 @@ Status Task::AddExec(const task::ExecProcessRequest& request) {
 }
 
 void Task::Wait(const std::string& exec_id, const Reply& reply) {
-  auto process = Find(exec_id);
-  if (!process) return reply(std::move(process).error());
-  if ((*process)->phase == Phase::kStopped)
-    return ReplyWith(reply, Result<task::WaitResponse>(ExitOf(**process)));
-  (*process)->waiters.push_back(reply);
+  auto found = Find(exec_id);
+  if (!found) return reply(std::move(found).error());
+  Process& process = **found;
+  if (process.phase != Phase::kStopped) return process.waiters.push_back(reply);
+  if (!process.exit)  // its start failed
+    return reply(Error{Code::kNotFound, 0, "process " + exec_id + " never ran: not found"});
+  ReplyWith(reply, Result<task::WaitResponse>(ExitOf(process)));
 }
 
 void Task::TellWaiters(Process& process) {
