@@ -27,3 +27,11 @@ function(coracle_static_program target)
     target_link_options(${target} PRIVATE -static)
   endif()
 endfunction()
+
+# g++ 12 sees overflows and unset members inside its own std::string at -O3 (GCC bug 105329).
+function(coracle_quiet_string_warnings target)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    target_compile_options(${target} PRIVATE -Wno-stringop-overflow -Wno-array-bounds
+                           -Wno-maybe-uninitialized)
+  endif()
+endfunction()
