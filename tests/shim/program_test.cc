@@ -95,7 +95,7 @@ class ProgramTest : public testing::Test {
       std::filesystem::create_directories(bundle_ + "/rootfs/" + name);
     std::filesystem::copy_file(kBusybox, bundle_ + "/rootfs/bin/busybox");
     for (const char* name : {"sh", "sleep", "seq", "echo", "cat", "true", "kill", "tty", "stty"})
-      symlink("busybox", (bundle_ + "/rootfs/bin/" + name).c_str());
+      std::filesystem::create_symlink("busybox", bundle_ + "/rootfs/bin/" + name);
     events_ = std::make_unique<EventSink>(directory_.path() + "/events");
     options_.shim_binary = CORACLE_SHIM;
     options_.container_namespace = "test";
