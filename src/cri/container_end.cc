@@ -116,6 +116,8 @@ Status KillContainer(Daemon& daemon, Container& container) {
 
 Status DestroyContainer(Daemon& daemon, const ContainerRecord& record) {
   TRY(EndStrayTask(daemon, record.id, daemon.paths.Container(record.id).Bundle()));
+  // A shim that was killed in the middle of creating knew of its cgroup, and nobody else does.
+  TRY(RemoveCgroupDirectory(daemon, record.cgroups_path));
   return RemoveTraces(daemon, record);
 }
 

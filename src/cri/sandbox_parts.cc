@@ -9,6 +9,7 @@
 #include "coracle/net/netns.h"
 #include "coracle/sys/mount.h"
 #include "spec_resources.h"
+#include "task.h"
 #include "text.h"
 
 namespace coracle::cri {
@@ -64,6 +65,10 @@ Result<std::string> MakeHosts(const SandboxRecord& record) {
 }
 
 }  // namespace
+
+std::string PauseCgroup(const std::string& pod_cgroup, const std::string& sandbox_id) {
+  return pod_cgroup + "/pause-" + sandbox_id;
+}
 
 bool HostNetwork(const v1::PodSandboxConfig& config) {
   return config.linux().security_context().namespace_options().network() == v1::NODE;
@@ -125,10 +130,10 @@ Status WritePodFiles(const SandboxRecord& record, const SandboxPaths& paths) {
 
 Status RemoveSandboxFiles(Daemon& daemon, const SandboxRecord& record) {
   TRY(RemoveTree(daemon.paths.Sandbox(record.id).dir));
-  if (!record.config->linux().cgroup_parent().empty()) return {};
-  const std::string cgroup = daemon.host.cgroup_mount + TRY(PodCgroup("", record.id));
-  if (::rmdir(cgroup.c_str()) != 0 && errno != ENOENT) return KernelError("rmdir(2) " + cgroup);
-  return {};
+  const std::string& parent = record.config->linux().cgroup_parent();
+  const std::string pod = TRY(PodCgroup(parent, record.id));
+  TRY(RemoveCgroupDirectory(daemon, PauseCgroup(pod, record.id)));
+  return parent.empty() ? RemoveCgroupDirectory(daemon, pod) : Status();
 }
 
 }  // namespace coracle::cri

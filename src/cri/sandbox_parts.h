@@ -33,6 +33,8 @@ Status StopPause(Daemon& daemon, const std::string& sandbox_id,
 // The directory, and the cgroup where it was of our choosing.
 Status RemoveSandboxFiles(Daemon& daemon, const SandboxRecord& record);
 
+std::string PauseCgroup(const std::string& pod_cgroup, const std::string& sandbox_id);
+
 bool HostNetwork(const v1::PodSandboxConfig& config);
 // hostname of the request, or the host's for a pod in the host's network.
 std::string PodHostname(const v1::PodSandboxConfig& config);

@@ -39,7 +39,7 @@ Status WritePauseBundle(Daemon& daemon, const SandboxRecord& record) {
   input.shim_binary = daemon.shim_binary;
   input.library_dirs = LibraryDirs(daemon.shim_binary);
   input.cgroups_path =
-      TRY(PodCgroup(record.config->linux().cgroup_parent(), record.id)) + "/pause-" + record.id;
+      PauseCgroup(TRY(PodCgroup(record.config->linux().cgroup_parent(), record.id)), record.id);
   TRY(MakeDirectories(paths.PauseBundle() + "/rootfs", 0700));
   return WriteFileAtomically(paths.PauseBundle() + "/config.json",
                              PrintJson(oci::ToJson(BuildPauseSpec(input))));

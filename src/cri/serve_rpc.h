@@ -23,7 +23,7 @@ grpc::Status ServeRpc(const Rpc& rpc,
                       Result<Response> (*function)(Daemon&, const Request&, const Call&),
                       const Request& request, Response& response) {
   auto& [name, daemon, context] = rpc;
-  const Call call{.cancelled = [&context] { return context.IsCancelled(); }};
+  const Call call{.cancelled = [&rpc] { return rpc.context.IsCancelled(); }};
   Result<Response> result = function(daemon, request, call);
   if (result.has_value()) {
     response = *std::move(result);

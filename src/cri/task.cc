@@ -33,8 +33,9 @@ std::vector<pid_t> ShimProcesses(const std::string& program, const std::string& 
 }
 
 // A daemon that was killed while it started a shim left a process that nobody has the address of
-// yet. Looked for until there is none: one may be forking the next.
-void KillUnreachableShim(const std::string& program, const std::string& id) {
+// yet, or one that goes on to create the container. Looked for until there is none: one may be
+// forking the next.
+void KillShim(const std::string& program, const std::string& id) {
   constexpr int kMostRounds = 50;
   for (int round = 0; round < kMostRounds; ++round) {
     const std::vector<pid_t> pids = ShimProcesses(program, id);
@@ -82,13 +83,21 @@ Result<shim::ExitStatus> EndStrayTask(Daemon& daemon, const std::string& id,
                                       const std::string& bundle) {
   // Without it no shim was started yet.
   if (::access((bundle + "/config.json").c_str(), F_OK) != 0) return shim::ExitStatus{};
-  std::shared_ptr<shim::Client> client;
-  if (Result<std::unique_ptr<shim::Client>> found = daemon.shim.reconnect(bundle)) {
-    client = *std::move(found);
-  } else {
-    KillUnreachableShim(daemon.shim_binary, id);
+  KillShim(daemon.shim_binary, id);
+  return EndTask(daemon, id, bundle, nullptr);
+}
+
+Status RemoveCgroupDirectory(const Daemon& daemon, const std::string& cgroups_path) {
+  if (cgroups_path.empty()) return {};
+  const std::string path = daemon.host.cgroup_mount + cgroups_path;
+  // Processes that were killed just now may still be on their way out.
+  for (int attempt = 0; ::rmdir(path.c_str()) != 0; ++attempt) {
+    constexpr int kAttempts = 100;
+    if (errno == ENOENT) return {};
+    if (errno != EBUSY || attempt == kAttempts) return KernelError("rmdir(2) " + path);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
-  return EndTask(daemon, id, bundle, client);
+  return {};
 }
 
 }  // namespace coracle::cri

@@ -20,9 +20,12 @@ Result<shim::ExitStatus> WaitForExit(shim::Client& client, const std::string& id
 Result<shim::ExitStatus> EndTask(Daemon& daemon, const std::string& id, const std::string& bundle,
                                  const std::shared_ptr<shim::Client>& client);
 
-// The same for a shim that we lost, or that a crash of ours left: it may still listen, or hang, or
-// never have been started.
+// The same for a shim that we lost, or that a crash of ours left: whatever it is at, it is killed
+// first.
 Result<shim::ExitStatus> EndStrayTask(Daemon& daemon, const std::string& id,
                                       const std::string& bundle);
+
+// rmdir(2) below the cgroup2 mount; one that is gone is success.
+Status RemoveCgroupDirectory(const Daemon& daemon, const std::string& cgroups_path);
 
 }  // namespace coracle::cri
