@@ -1,5 +1,11 @@
 """`ctr` of containerd with our shim: one container at a time, by its runtime name."""
 
+import os
+import pathlib
+import select
+import signal
+import subprocess
+
 import pytest
 
 from lib.wait import wait_until
@@ -18,7 +24,9 @@ def container(containerd, request):
     """A running container; the test's commands go to ctr("task", ...)."""
     name = request.node.name.split("[")[0].replace("_", "-")
     containerd.ctr("run", "--detach", *OPTIONS, BUSYBOX_IMAGE, name, "sh", "-c",
-                   "trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done")
+                   "trap 'exit 7' TERM; touch /tmp/ready; while :; do sleep 0.1; done")
+    wait_until(lambda: containerd.ctr("task", "exec", "--exec-id", "ready", name, "test", "-e",
+                                      "/tmp/ready", check=False).returncode == 0, "it is ready")
     yield name
     containerd.ctr("task", "kill", "--signal", "SIGKILL", name, check=False)
     wait_until(lambda: containerd.ctr("task", "rm", "--force", name, check=False) and
@@ -98,3 +106,47 @@ def test_terminal(containerd):
                                   "/dev/null", check=False, timeout=60)
     assert result.returncode == 5
     assert "/dev/pts/0" in result.stdout or "/dev/console" in result.stdout
+
+
+def test_a_killed_shim_leaves_nothing(containerd):
+    """containerd then calls our `delete`: the container ends, its mounts and socket go."""
+    name = "orphan"
+    containerd.ctr("run", "--detach", *OPTIONS, BUSYBOX_IMAGE, name, "sleep", "1000")
+    pid = int(next(line.split()[1] for line in containerd.ctr("task", "ls").stdout.splitlines()
+                   if line.startswith(name)))
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    shim = int(status.split("PPid:")[1].split()[0])
+    sockets = set(containerd.space.run("ls", "/run/containerd/s").stdout.split())
+    os.kill(shim, signal.SIGKILL)
+    wait_until(lambda: not pathlib.Path(f"/proc/{pid}").exists(), "the container ends")
+    wait_until(lambda: name not in containerd.ctr("task", "ls").stdout, "the task is gone")
+    wait_until(lambda: not any(name in mount for mount in containerd.space.mounts()),
+               "its mounts are gone")
+    left = set(containerd.space.run("ls", "/run/containerd/s").stdout.split())
+    assert len(sockets - left) == 1
+    containerd.ctr("container", "rm", name)
+
+
+def test_events_tell_the_life_in_order(containerd):
+    client = subprocess.Popen([*containerd.space.prefix, "ctr", "--address", containerd.socket,
+                               "--namespace", "k8s.io", "events"], stdout=subprocess.PIPE,
+                              text=True)
+    try:
+        seen = []
+
+        def topics():
+            while select.select([client.stdout], [], [], 0)[0]:
+                words = client.stdout.readline().split()
+                seen.extend(word for word in words if word.startswith("/tasks/"))
+            return seen
+
+        # ctr says nothing when it listens: a first container shows that it does.
+        wait_until(lambda: run(containerd, "first", "true") and "/tasks/delete" in topics(),
+                   "ctr hears events")
+        seen.clear()
+        run(containerd, "second", "true")
+        wait_until(lambda: "/tasks/delete" in topics(), "the last event")
+        assert seen == ["/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"]
+    finally:
+        client.kill()
+        client.wait()
