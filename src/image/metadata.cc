@@ -52,7 +52,8 @@ LayerRecord ReadLayer(const Statement& row) {
 }  // namespace
 
 Result<std::unique_ptr<Metadata>> Metadata::Open(const std::string& path) {
-  std::unique_ptr<Metadata> metadata(new Metadata(TRY(Database::Open(path))));
+  auto database = TRY(Database::Open(path));
+  std::unique_ptr<Metadata> metadata(new Metadata(std::move(database)));
   TRY(metadata->MakeSchema());
   return metadata;
 }

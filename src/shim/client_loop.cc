@@ -32,7 +32,8 @@ Result<std::shared_ptr<ClientLoop>> ClientLoop::Shared() {
   static std::weak_ptr<ClientLoop> current;
   const std::scoped_lock lock(mutex);
   if (auto alive = current.lock()) return alive;
-  std::shared_ptr<ClientLoop> made(new ClientLoop(TRY(EventLoop::Make())));
+  auto loop = TRY(EventLoop::Make());
+  std::shared_ptr<ClientLoop> made(new ClientLoop(std::move(loop)));
   made->thread_ = StartWithoutSignals(*made->loop_);
   if (!made->thread_.joinable()) return KernelError("pthread_create(3)", EAGAIN);
   current = made;

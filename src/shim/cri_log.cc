@@ -48,7 +48,8 @@ iovec Vector(std::string_view text) { return {const_cast<char*>(text.data()), te
 }  // namespace
 
 Result<std::unique_ptr<CriLog>> CriLog::Open(const std::string& path) {
-  return std::unique_ptr<CriLog>(new CriLog(path, TRY(OpenLog(path))));
+  UniqueFd file = TRY(OpenLog(path));
+  return std::unique_ptr<CriLog>(new CriLog(path, std::move(file)));
 }
 
 CriLog::~CriLog() {

@@ -23,6 +23,7 @@ using Status = Result<void>;
 // Yields the value, or returns the Error from the enclosing function.
 // A GNU statement expression: gcc and clang both have it, and Linux is our only platform.
 // __COUNTER__ gives each use its own name, so that one TRY may stand inside another.
+// Never inside the arguments of `new`: the memory is taken first, and the return would lose it.
 #define TRY(...) TRY_AS(TRY_JOIN(try_, __COUNTER__), (__VA_ARGS__))
 #define TRY_JOIN(a, b) TRY_JOIN_(a, b)
 #define TRY_JOIN_(a, b) a##b
