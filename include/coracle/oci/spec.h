@@ -185,7 +185,7 @@ struct Resources {  // config-linux.md#control-groups
   std::vector<DeviceRule> devices;
   std::optional<MemoryLimits> memory;
   std::optional<CpuLimits> cpu;
-  std::optional<std::int64_t> pids_limit;  // pids.limit; -1 or 0 = unlimited
+  std::optional<std::int64_t> pids_limit;  // pids.limit; -1 = unlimited
   std::optional<BlockIoLimits> block_io;
   std::vector<HugepageLimit> hugepage_limits;
   std::optional<NetworkLimits> network;
