@@ -12,11 +12,11 @@ int RunPause() {
   for (const int signal : {SIGCHLD, SIGTERM, SIGINT}) sigaddset(&signals, signal);
   if (sigprocmask(SIG_BLOCK, &signals, nullptr) != 0) return 1;
   for (;;) {
+    while (waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
     // Blocked and then waited for: none is missed between two looks.
     const int signal = sigwaitinfo(&signals, nullptr);
     if (signal == SIGTERM || signal == SIGINT) return 0;
-    while (waitpid(-1, nullptr, WNOHANG) > 0) {
-    }
   }
 }
 

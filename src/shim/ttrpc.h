@@ -92,7 +92,6 @@ class FrameSocket : public std::enable_shared_from_this<FrameSocket> {
   void Send(std::uint32_t stream, FrameType type, std::string_view data);
   void Close();
   [[nodiscard]] bool IsOpen() const { return static_cast<bool>(socket_); }
-  [[nodiscard]] bool IsFlushed() const { return unsent_.empty(); }
 
  private:
   void Ready(std::uint32_t events);

@@ -3,7 +3,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "ttrpc.pb.h"
@@ -36,12 +35,6 @@ void TtrpcServer::StopListening() {
   if (!listening_) return;
   loop_.Forget(listening_.get());
   listening_.reset();
-}
-
-bool TtrpcServer::IsFlushed() const {
-  return std::ranges::all_of(connections_, [](const auto& connection) {
-    return !connection->socket->IsOpen() || connection->socket->IsFlushed();
-  });
 }
 
 void TtrpcServer::Accept() {

@@ -39,8 +39,6 @@ class TtrpcServer {
   [[nodiscard]] bool HasConnections() const { return !connections_.empty(); }
   // No new connections.
   void StopListening();
-  // Every answer given so far has left for the peer.
-  [[nodiscard]] bool IsFlushed() const;
 
  private:
   struct Connection {

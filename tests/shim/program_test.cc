@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -185,6 +186,27 @@ class ProgramTest : public testing::Test {
   std::unique_ptr<Client> client_;
   pid_t pid_ = 0;
 };
+
+TEST(PauseProgram, ReapsAndEndsWhenTold) {
+  const pid_t pid = fork();
+  if (pid == 0) {
+    // A child of before the exec: an orphan that it has to reap.
+    if (fork() == 0) _exit(0);
+    execl(CORACLE_SHIM, "/coracle-pause", nullptr);
+    _exit(127);
+  }
+  const std::string children =
+      "/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children";
+  const std::string name = "/proc/" + std::to_string(pid) + "/comm";
+  EXPECT_TRUE(Until([&] {
+    return ReadFile(name).value_or("").starts_with("coracle-shim") && *ReadFile(children) == "";
+  }));
+  kill(pid, SIGTERM);
+  int status = 0;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_TRUE(WIFEXITED(status)) << status;
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
 
 TEST_F(ProgramTest, AContainersWholeLife) {
   ASSERT_NO_FATAL_FAILURE(Create("echo out; echo err >&2; exit 7"));
