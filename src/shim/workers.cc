@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <signal.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -58,8 +60,11 @@ Result<std::string> Decode(const std::string& bytes) {
 }
 
 [[noreturn]] void RunInChild(const Workers::Work& work, const Workers::Descriptors& descriptors,
-                             int result) noexcept {
+                             int result, pid_t shim) noexcept {
   sys::ResetSignals();
+  // Without the shim there is nobody to take the result: what is half done is for `delete` to undo,
+  // and must not go on beside it. The shim may have died before this takes effect.
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != shim) _exit(1);
   if (!ArrangeDescriptors(descriptors, result)) _exit(1);
   const std::string bytes = Encode(work());
   (void)!send(kResultFd, bytes.data(), std::min(bytes.size(), kMaxResult), MSG_NOSIGNAL);
@@ -72,9 +77,10 @@ void Workers::Run(const Descriptors& descriptors, const Work& work, OnDone on_do
   auto pair = sys::SeqpacketPair();
   if (!pair) return on_done(std::move(pair).error());
   auto& [ours, theirs] = *pair;
+  const pid_t shim = getpid();
   const pid_t pid = fork();
   if (pid < 0) return on_done(KernelError("fork(2)"));
-  if (pid == 0) RunInChild(work, descriptors, theirs.get());
+  if (pid == 0) RunInChild(work, descriptors, theirs.get(), shim);
 
   const auto job = std::make_shared<Job>(std::move(ours), std::move(on_done));
   reaper_.BeginUnknownChild();
