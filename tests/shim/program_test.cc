@@ -12,6 +12,8 @@
 #include <filesystem>
 #include <future>
 #include <mutex>
+#include <ranges>
+#include <string_view>
 #include <thread>
 
 #include "coracle/base/file.h"
@@ -409,6 +411,35 @@ TEST_F(ProgramTest, DeleteCleansUpAfterAShimThatWasKilled) {
   EXPECT_EQ(exit->code, 137U);
   EXPECT_TRUE(Until([&] { return kill(pid_, 0) != 0; }));
   EXPECT_TRUE(DeleteAfterShim(options_)) << "twice is fine";
+}
+
+// The client above a foreign shim: runc's, of the containerd that is on PATH, or those that
+// FOREIGN_SHIMS= names (paths, by colons).
+TEST_F(ProgramTest, ForeignShims) {
+  const char* named = getenv("FOREIGN_SHIMS");
+  std::vector<std::string> shims;
+  for (const auto part : std::views::split(
+           std::string_view(named != nullptr ? named : "/usr/bin/containerd-shim-runc-v2"), ':'))
+    shims.emplace_back(part.begin(), part.end());
+  for (const auto& shim : shims) {
+    if (access(shim.c_str(), X_OK) != 0) GTEST_SKIP() << shim << " is not there";
+    options_.shim_binary = shim;
+    options_.runtime_options.reset();
+    ASSERT_NO_FATAL_FAILURE(Launch("exit 7"));
+    CreateRequest request = RequestOf(false);
+    request.stdio = {};
+    const auto pid = client_->Create(request, Soon());
+    ASSERT_TRUE(pid) << shim << ": " << pid.error().message;
+    EXPECT_EQ(client_->State(kId, "", Soon())->status, TaskStatus::kCreated);
+    std::promise<Result<ExitStatus>> promise;
+    client_->Wait(kId, "", [&](Result<ExitStatus> e) { promise.set_value(std::move(e)); });
+    Start();
+    EXPECT_EQ(promise.get_future().get()->code, 7U) << shim;
+    EXPECT_TRUE(client_->Kill(kId, "", SIGKILL, true, Soon()));
+    EXPECT_EQ(client_->Delete(kId, "", Soon())->code, 7U);
+    EXPECT_TRUE(client_->Shutdown(kId, Soon()));
+    EXPECT_TRUE(DeleteAfterShim(options_));
+  }
 }
 
 }  // namespace
