@@ -104,7 +104,7 @@ Status KillContainer(Daemon& daemon, Container& container) {
   if (client != nullptr) {
     const Status killed = client->Kill(container.id, "", SIGKILL, true, After(kShimTimeout));
     if (container.WaitUntil(After(kKillTimeout), exited)) return {};
-    if (!killed.has_value()) return Within("kill container " + container.id, killed.error());
+    if (!killed.has_value()) return killed.error();
     return Error{Code::kKernel, kDeadlinePassed,
                  "container " + container.id + " does not end, though killed"};
   }

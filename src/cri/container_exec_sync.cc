@@ -65,7 +65,8 @@ Result<shim::ExitStatus> Collect(ExecOutput& output, Exit& exit, const Patience&
 
 Result<shim::ExitStatus> Run(shim::Client& client, const shim::ExecRequest& exec,
                              ExecOutput& output, const Patience& patience) {
-  TRY(client.Exec(exec, After(kShimTimeout)));
+  const Status asked = client.Exec(exec, After(kShimTimeout));
+  if (!asked.has_value()) return Within("exec in container " + exec.id, asked.error());
   auto exit = std::make_shared<Exit>();
   Result<shim::ExitStatus> result = Error{Code::kKernel, 0, ""};
   const Result<pid_t> started = client.Start(exec.id, exec.exec_id, After(kShimTimeout));
@@ -79,6 +80,8 @@ Result<shim::ExitStatus> Run(shim::Client& client, const shim::ExecRequest& exec
     if (!exit->Get()) {
       (void)client.Kill(exec.id, exec.exec_id, SIGKILL, false, After(kShimTimeout));
       (void)WaitForExit(client, exec.id, exec.exec_id, After(kShimTimeout));
+      // Our own error; the runtime's name the container already.
+      if (!result.has_value()) result = Within("exec in container " + exec.id, result.error());
     }
   } else {
     result = started.error();
@@ -114,7 +117,7 @@ Result<v1::ExecSyncResponse> ExecSync(Daemon& daemon, const v1::ExecSyncRequest&
   const SteadyTime deadline =
       request.timeout() > 0 ? After(std::chrono::seconds(request.timeout())) : After(kForEver);
   const auto status = Run(*client, exec, output, {deadline, call});
-  if (!status.has_value()) return Within("exec in container " + container->id, status.error());
+  if (!status.has_value()) return status.error();
   v1::ExecSyncResponse response;
   response.set_stdout(output.Take(0));
   response.set_stderr(output.Take(1));

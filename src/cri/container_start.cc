@@ -70,7 +70,7 @@ Result<v1::StartContainerResponse> StartContainer(Daemon& daemon,
   const Result<pid_t> started = client->Start(container->id, "", After(kShimTimeout));
   if (!started.has_value()) {
     RecordStartError(daemon, *container, started.error().message);
-    return Within("start container " + container->id, started.error());
+    return started.error();
   }
   TRY(container->Change(*daemon.database, [&](ContainerRecord& changed) {
     changed.started_at_ns = started_at_ns;

@@ -29,8 +29,7 @@ Result<v1::UpdateContainerResourcesResponse> UpdateContainerResources(
                  "update container " + container->id + ": it has exited, expected it to run"};
   }
   const oci::Resources change = TRY(MakeResources(request.linux(), "/linux"));
-  const auto updated = client->Update(container->id, change, After(kShimTimeout));
-  if (!updated.has_value()) return Within("update container " + container->id, updated.error());
+  TRY(client->Update(container->id, change, After(kShimTimeout)));
   TRY(container->Change(*daemon.database, [&](ContainerRecord& changed) {
     auto config = std::make_shared<v1::ContainerConfig>(*changed.config);
     *config->mutable_linux()->mutable_resources() =
