@@ -1,5 +1,6 @@
 """Fixtures for every suite. BUILD_DIR names the build folder that is tested."""
 
+import json
 import os
 import pathlib
 
@@ -9,6 +10,26 @@ from images.catalog import catalog
 from images.registry import PROGRAM, Registry
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser):
+    parser.addoption("--judge", action="store_true",
+                     help="run with a peer what it is known to do otherwise, too")
+    parser.addoption("--rows-to", type=pathlib.Path,
+                     help="a JSON file for the tests and their rows of the checklist")
+
+
+def rows_of(item):
+    return sorted({row for mark in item.iter_markers("checklist") for row in mark.args})
+
+
+def pytest_collection_modifyitems(config, items):
+    """The rows of the checklist that a test shows stand in its JUnit report."""
+    for item in items:
+        if rows := rows_of(item):
+            item.user_properties.append(("checklist", " ".join(map(str, rows))))
+    if file := config.getoption("--rows-to"):
+        file.write_text(json.dumps({item.nodeid: rows_of(item) for item in items}))
 
 
 @pytest.fixture(scope="session")

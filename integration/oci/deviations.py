@@ -48,3 +48,7 @@ DEVIATIONS = {
         "test_what_is_not_listed_is_refused",
     },
 }
+
+# What a peer does as the specification lets it, though otherwise than the test wants it of us:
+# other words in an error, another spelling of an option. No answer about a row of the checklist.
+OTHER_WAYS = {}

@@ -76,6 +76,7 @@ def test_limit_in_its_file(bundle, needs, controller, resources, files):
     assert inside(bundle, resources, *files) == list(files.values())
 
 
+@pytest.mark.checklist(87)
 def test_swap_is_what_exceeds_memory(bundle, needs):
     needs("memory")
     resources = {"memory": {"limit": 64 * MIB, "swap": 96 * MIB}}
@@ -86,6 +87,7 @@ def test_swap_is_what_exceeds_memory(bundle, needs):
     assert inside(bundle, resources, "memory.swap.max") == [str(32 * MIB)]
 
 
+@pytest.mark.checklist(85)
 def test_memory_limit_kills(bundle, needs, runtime):
     needs("memory")
     bundle.linux["resources"] = {"memory": {"limit": 32 * MIB, "swap": 32 * MIB}}
@@ -104,6 +106,7 @@ def test_memory_limit_below_what_a_start_needs(bundle, needs):
     bundle.refused(verb="run")
 
 
+@pytest.mark.checklist(104)
 def test_pids_limit_holds(bundle, needs):
     needs("pids")
     bundle.linux["resources"] = {"pids": {"limit": 8}}
@@ -111,12 +114,14 @@ def test_pids_limit_holds(bundle, needs):
     assert forks == {"made": 7, "errno": "EAGAIN"}
 
 
+@pytest.mark.checklist(97)
 def test_cpus_are_the_ones_given(bundle, needs):
     needs("cpuset")
     bundle.linux["resources"] = {"cpu": {"cpus": "0"}}
     assert bundle.run("affinity")["affinity"] == [0]
 
 
+@pytest.mark.checklist(94)
 def test_quota_throttles(bundle, needs):
     needs("cpu")
     bundle.linux["resources"] = {"cpu": {"quota": 10000, "period": 100000}}
@@ -125,6 +130,7 @@ def test_quota_throttles(bundle, needs):
     assert int(re.search(r"nr_throttled (\d+)", stat).group(1)) > 0
 
 
+@pytest.mark.checklist(102)
 def test_huge_page_limit_holds(bundle, needs):
     needs("hugetlb")
     pages = pathlib.Path("/proc/sys/vm/nr_hugepages")
@@ -150,6 +156,7 @@ def scratch_device():
     return tuple(int(number) for number in disks[-1].split(":"))
 
 
+@pytest.mark.checklist(101)
 def test_io_throttle(bundle, needs):
     needs("io")
     major, minor = scratch_device()
@@ -163,6 +170,7 @@ def test_io_throttle(bundle, needs):
     assert text == f"{major}:{minor} rbps={MIB} wbps={2 * MIB} riops=100 wiops=200"
 
 
+@pytest.mark.checklist(99)
 def test_io_weight(bundle, needs):
     needs("io")
     if inside(bundle, {}, "io.bfq.weight", "io.weight") == ["missing", "missing"]:
@@ -171,6 +179,7 @@ def test_io_weight(bundle, needs):
     assert "500" in bfq or "4950" in plain
 
 
+@pytest.mark.checklist(105)
 def test_rdma_of_a_device_that_is_not_there(bundle, needs):
     needs("rdma")
     bundle.linux["resources"] = {"rdma": {"nosuch0": {"hcaHandles": 3}}}
@@ -187,6 +196,7 @@ def test_several_at_once(bundle, needs):
 
 # Without any controller: these run everywhere.
 
+@pytest.mark.checklist(82, 135)
 def test_path_and_membership(bundle):
     container = bundle.start()
     assert (bundle.cgroup / "cgroup.procs").read_text().split() == [str(container.pid())]
@@ -194,6 +204,7 @@ def test_path_and_membership(bundle):
     assert not bundle.cgroup.exists()
 
 
+@pytest.mark.checklist(82)
 def test_nested_path_and_no_path(bundle, runtime):
     parent = bundle.cgroup_parent
     bundle.new_id()
@@ -209,6 +220,7 @@ def test_nested_path_and_no_path(bundle, runtime):
         cgroup.parent.rmdir()
 
 
+@pytest.mark.checklist(82)
 @pytest.mark.coracle
 @pytest.mark.parametrize("path", ["/../../../escape", "/a/../../escape", "../escape"])
 def test_path_stays_below_the_mount(bundle, runtime, path):
@@ -224,6 +236,7 @@ def test_path_stays_below_the_mount(bundle, runtime, path):
 DENY = {"allow": False, "access": "rwm"}
 
 
+@pytest.mark.checklist(84)
 def test_devices(bundle):
     bundle.linux["resources"] = {"devices": [
         DENY, {"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rw"},
@@ -234,6 +247,7 @@ def test_devices(bundle):
     assert seen["open-rw=/dev/loop"] == "EPERM"
 
 
+@pytest.mark.checklist(84)
 @pytest.mark.deviates("runc")
 def test_later_device_rule_wins(bundle):
     bundle.linux["resources"] = {"devices": [
@@ -244,6 +258,7 @@ def test_later_device_rule_wins(bundle):
     assert seen["open-r=/dev/loop"] != "EPERM" and seen["open-w=/dev/loop"] == "EPERM"
 
 
+@pytest.mark.checklist(84)
 def test_making_a_node_gives_no_access(bundle):
     caps = ["CAP_MKNOD"]
     bundle.process["capabilities"] = {"bounding": caps, "permitted": caps, "effective": caps}
@@ -252,6 +267,7 @@ def test_making_a_node_gives_no_access(bundle):
     assert seen["open-r=/dev/probe-b,90,0"] == "EPERM"
 
 
+@pytest.mark.checklist(84)
 def test_exec_is_under_the_same_rules(bundle):
     bundle.linux["resources"] = {"devices": [DENY]}
     bundle.linux["devices"] = [{"type": "b", "path": "/dev/loop", "major": 7, "minor": 0}]
@@ -270,12 +286,14 @@ def test_controller_that_is_not_there(bundle):
     assert any(f"/linux/resources/{name}" in message for name in missing)
 
 
+@pytest.mark.checklist(103)
 @pytest.mark.deviates("runc")
 def test_network_classes_have_no_place_in_v2(bundle):
     bundle.linux["resources"] = {"network": {"classID": 0x100001}}
     bundle.refused()
 
 
+@pytest.mark.checklist(106)
 def test_unified_file_that_is_not_there(bundle):
     bundle.linux["resources"] = {"unified": {"nosuch.max": "1"}}
     assert "nosuch" in bundle.refused()
@@ -294,6 +312,7 @@ def text(bundle, file):
     return (bundle.cgroup / file).read_text().strip()
 
 
+@pytest.mark.checklist(85, 86, 94, 97, 104)
 def test_update_by_options(bundle, needs, runtime):
     needs("memory", "cpu", "pids", "cpuset")
     bundle.linux["resources"] = {"memory": {"limit": 64 * MIB, "swap": 64 * MIB},
@@ -311,6 +330,7 @@ def test_update_by_options(bundle, needs, runtime):
     assert container.exec("pid")["pid"] > 1
 
 
+@pytest.mark.checklist(85, 94, 95)
 def test_update_by_file(bundle, needs, runtime, directory):
     needs("memory", "cpu")
     container = bundle.start()
@@ -324,6 +344,7 @@ def test_update_by_file(bundle, needs, runtime, directory):
     assert text(bundle, "memory.high") == str(64 * MIB)
 
 
+@pytest.mark.checklist(92)
 @pytest.mark.deviates("crun")
 def test_check_before_update(bundle, needs, runtime):
     needs("memory")
@@ -334,6 +355,7 @@ def test_check_before_update(bundle, needs, runtime):
     assert container.status() == "running" and text(bundle, "memory.max") == "max"
 
 
+@pytest.mark.checklist(102)
 @pytest.mark.deviates("runc")
 def test_update_of_huge_pages(bundle, needs, runtime):
     needs("hugetlb")

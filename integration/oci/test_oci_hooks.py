@@ -23,6 +23,7 @@ def shell(script, **more):
     return {"path": "/bin/sh", "args": ["sh", "-c", script]} | more
 
 
+@pytest.mark.checklist(54, 55, 57, 58, 59, 64, 65)
 @pytest.mark.deviates("runc")  # poststart runs at create
 def test_order_state_and_pid(bundle, log, runtime):
     """startContainer runs in the container, where there is no shell: the probe writes."""
@@ -56,6 +57,7 @@ def test_order_state_and_pid(bundle, log, runtime):
             assert state["status"] == STATUS[kind]
 
 
+@pytest.mark.checklist(55, 56)
 def test_namespaces_of_hooks(bundle, log):
     # createContainer sees the host's files (before pivot_root) from the container's namespaces.
     script = f"readlink /proc/self/ns/net > {log}"
@@ -68,6 +70,7 @@ def test_namespaces_of_hooks(bundle, log):
     assert (log.parent / "log.container").read_text().strip() == inside != own
 
 
+@pytest.mark.checklist(57, 64)
 def test_state_on_stdin_of_start_container(bundle):
     bundle.spec["hooks"] = {"startContainer": [{"path": "/probe", "args": ["probe", "stdin"]}]}
     done = bundle.run_text("print=program")
@@ -77,6 +80,7 @@ def test_state_on_stdin_of_start_container(bundle):
         assert json.loads(json.loads(first)["stdin"])["status"] == "created"
 
 
+@pytest.mark.checklist(61, 63)
 def test_several_in_order_with_arguments_and_environment(bundle, log):
     bundle.spec["hooks"] = {"createRuntime": [
         shell(f'echo "$0 $1 $A" >> {log}', args=["sh", "-c", f'echo "$1 $A" >> {log}', "x", "one"],
@@ -86,6 +90,7 @@ def test_several_in_order_with_arguments_and_environment(bundle, log):
     assert log.read_text() == "one first\ntwo second\n"
 
 
+@pytest.mark.checklist(54, 55, 56, 131)
 @pytest.mark.parametrize("kind", ["prestart", "createRuntime", "createContainer"])
 def test_failure_ends_creation(bundle, kind):
     bundle.spec["hooks"] = {kind: [shell("echo because >&2; exit 7")]}
@@ -93,6 +98,7 @@ def test_failure_ends_creation(bundle, kind):
     assert "hook" in message
 
 
+@pytest.mark.checklist(57, 58)
 @pytest.mark.deviates("runc")  # poststart fails create; start does not wait for startContainer
 @pytest.mark.parametrize("kind", ["startContainer", "poststart"])
 def test_failure_ends_start(bundle, runtime, kind):
@@ -103,6 +109,7 @@ def test_failure_ends_start(bundle, runtime, kind):
     container.wait("stopped")
 
 
+@pytest.mark.checklist(59)
 @pytest.mark.deviates("runc")
 def test_failure_of_poststop_is_a_warning(bundle, log):
     bundle.spec["hooks"] = {"poststop": [{"path": "/bin/false"}, shell(f"echo ran >> {log}")]}
@@ -112,17 +119,20 @@ def test_failure_of_poststop_is_a_warning(bundle, log):
     assert log.read_text() == "ran\n" and not bundle.leftovers(container.id)
 
 
+@pytest.mark.checklist(62)
 @pytest.mark.parametrize("kind", ["prestart", "createRuntime", "createContainer"])
 def test_timeout(bundle, kind):
     bundle.spec["hooks"] = {kind: [{"path": "/bin/sleep", "args": ["sleep", "1000"], "timeout": 1}]}
     bundle.refused()
 
 
+@pytest.mark.checklist(131)
 def test_hook_that_is_not_there(bundle):
     bundle.spec["hooks"] = {"createRuntime": [{"path": "/nonexistent/hook"}]}
     assert "/nonexistent/hook" in bundle.refused()
 
 
+@pytest.mark.checklist(59, 135)
 def test_poststop_runs_after_force(bundle, log):
     bundle.spec["hooks"] = {"poststop": [shell(f"cat >> {log}")]}
     bundle.start().delete("--force")

@@ -11,6 +11,7 @@ from lib.wait import wait_until
 from oci.harness import Container, alive, facts
 
 
+@pytest.mark.checklist(127, 128, 130, 135)
 def test_from_created_to_gone(bundle, runtime):
     container = bundle.create("print=hello", "trap=7", "sleep")
     state = container.state()
@@ -27,6 +28,7 @@ def test_from_created_to_gone(bundle, runtime):
     assert "does not exist" in runtime.fails("state", container.id)
 
 
+@pytest.mark.checklist(9, 127)
 def test_state_has_annotations_and_version(bundle):
     bundle.spec["annotations"] = {"org.example.a": "b"}
     state = bundle.create().state()
@@ -92,12 +94,14 @@ def test_an_orphan_does_not_outlive_run(bundle):
     assert not bundle.leftovers(bundle.id)
 
 
+@pytest.mark.checklist(129, 136)
 def test_a_name_is_taken_once(bundle, runtime):
     container = bundle.start()
     assert "exist" in runtime.fails("create", "--bundle", bundle.path, container.id)
     assert container.status() == "running"
 
 
+@pytest.mark.checklist(129)
 @pytest.mark.parametrize("name", ["a/b", "..", "a b", "a\nb"])
 def test_a_name_that_is_no_name(bundle, runtime, name):
     bundle.write("exit=0")
@@ -106,6 +110,7 @@ def test_a_name_that_is_no_name(bundle, runtime, name):
     assert not runtime.root.exists() or not [n for n in os.listdir(runtime.root) if n[0] != "."]
 
 
+@pytest.mark.checklist(129)
 @pytest.mark.parametrize("name", ["A_b+c-d.e", "x" * 200])
 def test_a_name_that_is_one(bundle, runtime, name):
     bundle.write("exit=0")
@@ -113,6 +118,7 @@ def test_a_name_that_is_one(bundle, runtime, name):
     runtime("run", "--bundle", bundle.path, name)
 
 
+@pytest.mark.checklist(132)
 def test_start_only_what_is_created(bundle, runtime):
     container = bundle.start("trap=0", "sleep")
     runtime.fails("start", container.id)
@@ -131,6 +137,7 @@ def test_kill_takes_every_spelling(bundle, name):
     container.wait()
 
 
+@pytest.mark.checklist(133)
 def test_kill_of_what_does_not_run(bundle, runtime):
     container = bundle.start("exit=0")
     container.wait()
@@ -145,6 +152,7 @@ def test_kill_with_a_signal_that_is_none(bundle, runtime):
     assert container.status() == "running"
 
 
+@pytest.mark.checklist(133)
 def test_kill_a_created_container(bundle):
     container = bundle.create()
     container.kill("KILL")
@@ -161,6 +169,7 @@ def test_kill_all_reaches_those_without_pid_namespace(bundle):
     wait_until(lambda: not (bundle.cgroup / "cgroup.procs").read_text(), "the orphan is gone")
 
 
+@pytest.mark.checklist(134, 135)
 def test_delete_needs_a_stopped_container_or_force(bundle, runtime):
     container = bundle.start()
     runtime.fails("delete", container.id)
@@ -171,6 +180,7 @@ def test_delete_needs_a_stopped_container_or_force(bundle, runtime):
     assert "does not exist" in runtime.fails("delete", container.id)
 
 
+@pytest.mark.checklist(134, 135)
 def test_delete_of_a_created_container(bundle, runtime):
     container = bundle.create()
     pid = container.pid()
@@ -178,6 +188,7 @@ def test_delete_of_a_created_container(bundle, runtime):
     assert not alive(pid) and not bundle.leftovers(container.id)
 
 
+@pytest.mark.checklist(11, 130)
 def test_config_counts_as_it_was_at_create(bundle):
     container = bundle.create("print=first")
     bundle.write("print=second")
@@ -186,6 +197,7 @@ def test_config_counts_as_it_was_at_create(bundle):
     assert container.text() == "first\n"
 
 
+@pytest.mark.checklist(5, 127)
 def test_relative_bundle(bundle, runtime):
     bundle.write("cwd")
     name = bundle.new_container()

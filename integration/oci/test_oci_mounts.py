@@ -12,6 +12,7 @@ def options_at(bundle, destination):
     return mount_options(bundle.run("mounts")["mounts"], destination)
 
 
+@pytest.mark.checklist(19)
 @pytest.mark.parametrize("option", [
     "ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime",
     pytest.param("nosymfollow", marks=pytest.mark.deviates("crun"))])
@@ -24,6 +25,7 @@ def test_flag(bundle, directory, option, kind):
     assert option in options_at(bundle, "/data")[0]
 
 
+@pytest.mark.checklist(19)
 @pytest.mark.parametrize("options, absent", [
     (["nosuid", "suid"], "nosuid"), (["nodev", "dev"], "nodev"), (["noexec", "exec"], "noexec"),
     (["ro", "rw"], "ro"), (["noatime", "atime"], "noatime"),
@@ -45,6 +47,7 @@ def test_every_word_of_the_specification_is_known(bundle, runtime, option):
     assert options_at(bundle, "/data")[1] == "tmpfs"
 
 
+@pytest.mark.checklist(25)
 @pytest.mark.parametrize("option, flag", [
     ("rro", "ro"), ("rnosuid", "nosuid"), ("rnodev", "nodev"), ("rnoexec", "noexec"),
     ("rnoatime", "noatime"), ("rnodiratime", "nodiratime"),
@@ -62,6 +65,7 @@ def test_recursive_flag(bundle, directory, option, flag):
         subprocess.run(["umount", tree / "below"], check=True)
 
 
+@pytest.mark.checklist(17, 19)
 def test_bind_is_not_recursive_and_rbind_is(bundle, directory):
     tree = directory / "tree"
     (tree / "below").mkdir(parents=True)
@@ -76,6 +80,7 @@ def test_bind_is_not_recursive_and_rbind_is(bundle, directory):
         subprocess.run(["umount", tree / "below"], check=True)
 
 
+@pytest.mark.checklist(18)
 def test_options_of_the_file_system(bundle):
     bundle.mount("/data", type="tmpfs", source="tmpfs",
                  options=["size=1m", "mode=0710", "uid=5", "nr_inodes=77"])
@@ -85,6 +90,7 @@ def test_options_of_the_file_system(bundle):
     assert "nr_inodes=77" in mount_options(seen["mounts"], "/data")[2]
 
 
+@pytest.mark.checklist(18, 131)
 def test_unknown_file_system_and_unknown_option(bundle):
     bundle.mount("/data", type="nosuchfs", source="x")
     bundle.refused()
@@ -94,6 +100,7 @@ def test_unknown_file_system_and_unknown_option(bundle):
     assert "/data" in message or "/mounts/5" in message
 
 
+@pytest.mark.checklist(12)
 def test_order_counts(bundle, directory):
     (directory / "first").mkdir()
     (directory / "first/from-first").touch()
@@ -103,6 +110,7 @@ def test_order_counts(bundle, directory):
         "list=/data": ["inner"], "list=/data/inner": ["from-first"]}
 
 
+@pytest.mark.checklist(15)
 def test_destination_is_made(bundle, directory):
     (directory / "file").write_text("content")
     bundle.mount("/made/dir", type="tmpfs", source="tmpfs")
@@ -111,6 +119,7 @@ def test_destination_is_made(bundle, directory):
     assert seen["stat=/made/dir"]["type"] == "d" and seen["read=/made/also/file"] == "content"
 
 
+@pytest.mark.checklist(13, 16)
 def test_relative_destination_and_source(bundle):
     (bundle.path / "beside").mkdir()
     (bundle.path / "beside/file").touch()
@@ -118,6 +127,7 @@ def test_relative_destination_and_source(bundle):
     assert bundle.run("list=/data")["list=/data"] == ["file"]
 
 
+@pytest.mark.checklist(14)
 def test_destination_through_a_link_stays_inside(bundle, directory):
     outside = directory / "outside"
     outside.mkdir()
@@ -130,11 +140,13 @@ def test_destination_through_a_link_stays_inside(bundle, directory):
     assert not os.listdir(outside)
 
 
+@pytest.mark.checklist(131, 136)
 def test_missing_bind_source(bundle):
     bundle.mount("/data", type="bind", source="/nonexistent/source", options=["bind"])
     assert "/nonexistent/source" in bundle.refused()
 
 
+@pytest.mark.checklist(27)
 def test_tmpcopyup(bundle):
     (bundle.rootfs / "data/shipped").write_text("from the image")
     (bundle.rootfs / "data/shipped").chmod(0o640)
@@ -145,6 +157,7 @@ def test_tmpcopyup(bundle):
     assert not (bundle.rootfs / "data/new").exists()
 
 
+@pytest.mark.checklist(19)
 @pytest.mark.parametrize("option, shown", [
     ("rprivate", ""), ("rslave", "master:"), ("rshared", "shared:"), ("private", ""),
     ("slave", "master:"), ("shared", "shared:"), ("unbindable", "unbindable"),
@@ -164,6 +177,7 @@ def test_propagation(bundle, directory, option, shown):
         subprocess.run(["umount", source], check=True)
 
 
+@pytest.mark.checklist(121)
 @pytest.mark.parametrize("word, shown", [("private", ""), ("slave", "master:"),
                                          ("shared", "shared:"), ("unbindable", "unbindable")])
 def test_rootfs_propagation(bundle, word, shown):
@@ -178,6 +192,7 @@ def test_rootfs_propagation(bundle, word, shown):
         subprocess.run(["umount", bundle.rootfs], check=True)
 
 
+@pytest.mark.checklist(28)
 def test_idmapped_bind(bundle, directory):
     source = directory / "source"
     source.mkdir()
@@ -190,6 +205,7 @@ def test_idmapped_bind(bundle, directory):
     assert (file["uid"], file["gid"]) == (5000, 5000)
 
 
+@pytest.mark.checklist(30)
 def test_idmapped_bind_with_the_mapping_of_the_container(bundle, directory):
     source = directory / "source"
     source.mkdir()
@@ -200,11 +216,13 @@ def test_idmapped_bind_with_the_mapping_of_the_container(bundle, directory):
     assert (source / "made").stat().st_uid == 0
 
 
+@pytest.mark.checklist(30)
 def test_idmap_without_any_mapping(bundle, directory):
     bundle.mount("/data", type="bind", source=str(directory), options=["bind", "idmap"])
     bundle.refused()
 
 
+@pytest.mark.checklist(32)
 @pytest.mark.parametrize("cgroupns", [
     True, pytest.param(False, marks=pytest.mark.deviates("runc", "crun"))])
 def test_cgroup_file_system(bundle, cgroupns):
@@ -219,18 +237,21 @@ def test_cgroup_file_system(bundle, cgroupns):
     assert seen["write=/sys/fs/cgroup/x"] == "EROFS"
 
 
+@pytest.mark.checklist(14)
 def test_proc_cannot_be_hidden(bundle, directory):
     (directory / "fake").mkdir()
     bundle.mount("/proc/self", type="bind", source=str(directory / "fake"), options=["bind"])
     bundle.refused()
 
 
+@pytest.mark.checklist(14)
 def test_proc_of_the_image_must_not_be_a_link(bundle):
     (bundle.rootfs / "proc").rmdir()
     os.symlink("/tmp", bundle.rootfs / "proc")
     bundle.refused()
 
 
+@pytest.mark.checklist(77, 78, 137)
 def test_default_devices_and_links(bundle):
     names = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9),
              "tty": (5, 0)}
@@ -246,6 +267,7 @@ def test_default_devices_and_links(bundle):
     assert seen["stat=/dev/ptmx"]["target"] in ("pts/ptmx", "/dev/pts/ptmx")
 
 
+@pytest.mark.checklist(74, 75)
 def test_devices(bundle):
     bundle.linux["devices"] = [
         {"type": "c", "path": "/dev/mynull", "major": 1, "minor": 3, "fileMode": 0o640,
@@ -263,6 +285,7 @@ def test_devices(bundle):
     assert seen["stat=/dev/unbuffered"]["type"] == "c"
 
 
+@pytest.mark.checklist(76)
 @pytest.mark.deviates("runc", "crun")
 def test_device_whose_path_is_another_file(bundle):
     bundle.spec["mounts"] = [m for m in bundle.spec["mounts"] if m["destination"] == "/proc"]
@@ -271,6 +294,7 @@ def test_device_whose_path_is_another_file(bundle):
     assert "/dev/mynull" in bundle.refused()
 
 
+@pytest.mark.checklist(122)
 def test_masked_paths(bundle):
     (bundle.rootfs / "data/secret").write_text("secret")
     (bundle.rootfs / "data/dir").mkdir()
@@ -283,6 +307,7 @@ def test_masked_paths(bundle):
     assert seen["read=/proc/keys"] == ""
 
 
+@pytest.mark.checklist(123)
 def test_readonly_paths(bundle):
     (bundle.rootfs / "data/dir").mkdir()
     bundle.linux["readonlyPaths"] = ["/data/dir", "/proc/sys", "/nonexistent"]
@@ -293,6 +318,7 @@ def test_readonly_paths(bundle):
     assert "ro" in mount_options(seen["mounts"], "/proc/sys")[0]
 
 
+@pytest.mark.checklist(112)
 def test_sysctl(bundle):
     bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1", "kernel.shmmni": "1234",
                               "net/ipv4/conf/lo/forwarding": "0"}
@@ -301,6 +327,7 @@ def test_sysctl(bundle):
     assert seen["read=/proc/sys/kernel/shmmni"] == "1234\n"
 
 
+@pytest.mark.checklist(112)
 @pytest.mark.parametrize("name, missing", [
     ("vm.swappiness", None), ("kernel.pid_max", None), ("net.ipv4.ip_forward", "network"),
     ("kernel.shmmni", "ipc")])
@@ -311,12 +338,14 @@ def test_sysctl_of_the_host(bundle, name, missing):
     assert name in bundle.refused()
 
 
+@pytest.mark.checklist(66)
 def test_nothing_of_the_host_is_mounted_inside(bundle):
     points = {line.split()[4] for line in bundle.run("mounts")["mounts"]}
     wanted = {"/", *[mount["destination"] for mount in bundle.spec["mounts"]]}
     assert points <= wanted | {"/dev/console"}
 
 
+@pytest.mark.checklist(135)
 def test_host_mounts_do_not_change(bundle):
     def mounts():
         with open("/proc/self/mountinfo") as file:

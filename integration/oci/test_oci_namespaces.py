@@ -14,6 +14,7 @@ def own(kind):
     return os.readlink(f"/proc/self/ns/{FILES[kind]}")
 
 
+@pytest.mark.checklist(67)
 @pytest.mark.parametrize("kind", ["pid", "network", "ipc", "uts", "cgroup", "time"])
 def test_new_one(bundle, kind):
     bundle.without_namespace(kind)
@@ -21,6 +22,7 @@ def test_new_one(bundle, kind):
     assert bundle.run("ns")["ns"][FILES[kind]] != own(kind)
 
 
+@pytest.mark.checklist(70)
 @pytest.mark.parametrize("kind", ["pid", "network", "ipc", "uts", "cgroup", "time"])
 def test_absent_one_is_inherited(bundle, kind):
     bundle.without_namespace(kind)
@@ -29,6 +31,7 @@ def test_absent_one_is_inherited(bundle, kind):
     assert bundle.run("ns")["ns"][FILES[kind]] == own(kind)
 
 
+@pytest.mark.checklist(69)
 @pytest.mark.parametrize("kind", ["pid", "network", "ipc", "uts", "cgroup", "time"])
 def test_joined_by_path(bundle, runtime, kind):
     holder = bundle.start() if kind != "time" else None
@@ -41,18 +44,21 @@ def test_joined_by_path(bundle, runtime, kind):
     assert bundle.run("ns")["ns"][FILES[kind]] == os.readlink(path)
 
 
+@pytest.mark.checklist(69)
 def test_path_of_another_kind(bundle):
     bundle.without_namespace("uts")
     bundle.linux["namespaces"].append({"type": "uts", "path": "/proc/self/ns/net"})
     bundle.refused()
 
 
+@pytest.mark.checklist(69, 131)
 def test_path_that_is_not_there(bundle):
     bundle.without_namespace("uts")
     bundle.linux["namespaces"].append({"type": "uts", "path": "/nonexistent/ns"})
     assert "/nonexistent/ns" in bundle.refused()
 
 
+@pytest.mark.checklist(7, 8)
 def test_hostname_and_domainname(bundle):
     bundle.spec |= {"hostname": "inside", "domainname": "example.org"}
     before = os.uname().nodename
@@ -61,6 +67,7 @@ def test_hostname_and_domainname(bundle):
     assert os.uname().nodename == before
 
 
+@pytest.mark.checklist(67)
 def test_first_process_of_a_pid_namespace(bundle):
     assert bundle.run("pid")["pid"] == 1
 
@@ -70,6 +77,7 @@ def test_loopback_is_up(bundle):
     assert int(bundle.run("read=/sys/class/net/lo/flags")["read=/sys/class/net/lo/flags"], 16) & up
 
 
+@pytest.mark.checklist(67, 73)
 def test_user_namespace(bundle):
     bundle.with_user_namespace()
     seen = bundle.run("ns", "ids", "read=/proc/self/uid_map", "read=/proc/self/gid_map",
@@ -81,6 +89,7 @@ def test_user_namespace(bundle):
     assert (bundle.rootfs / "data/made").stat().st_uid == 100000
 
 
+@pytest.mark.checklist(73)
 def test_user_namespace_with_several_mappings_and_another_user(bundle):
     bundle.with_user_namespace()
     bundle.linux["uidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 1},
@@ -91,6 +100,7 @@ def test_user_namespace_with_several_mappings_and_another_user(bundle):
     assert (bundle.rootfs / "tmp/made").stat().st_uid == 200001
 
 
+@pytest.mark.checklist(77)
 def test_user_namespace_with_devices(bundle):
     bundle.with_user_namespace()
     seen = bundle.run("stat=/dev/null", "open-rw=/dev/null", "open-rw=/dev/zero", "mknod=c,1,3")
@@ -99,6 +109,7 @@ def test_user_namespace_with_devices(bundle):
     assert seen["mknod=c,1,3"] == "EPERM"
 
 
+@pytest.mark.checklist(69)
 def test_join_a_user_namespace(bundle):
     bundle.with_user_namespace()
     holder = bundle.start()
@@ -111,6 +122,7 @@ def test_join_a_user_namespace(bundle):
     assert seen["read=/proc/self/uid_map"].split() == ["0", "100000", "65536"]
 
 
+@pytest.mark.checklist(69)
 def test_join_all_of_another_container(bundle):
     """As a pod does: everything but mount and cgroup is shared."""
     holder = bundle.start()
@@ -125,6 +137,7 @@ def test_join_all_of_another_container(bundle):
         assert seen["ns"][FILES[kind]] == os.readlink(f"/proc/{holder.pid()}/ns/{FILES[kind]}")
 
 
+@pytest.mark.checklist(68)
 def test_time_offsets(bundle):
     bundle.linux["namespaces"].append({"type": "time"})
     bundle.linux["timeOffsets"] = {"monotonic": {"secs": 86400}, "boottime": {"secs": 2 * 86400}}
@@ -136,6 +149,7 @@ def test_time_offsets(bundle):
     assert offsets["monotonic"] == "86400" and offsets["boottime"] == "172800"
 
 
+@pytest.mark.checklist(69)
 def test_network_namespace_made_by_someone_else(bundle, directory):
     pin = directory / "netns"
     pin.touch()

@@ -10,6 +10,7 @@ import pytest
 KILL, CHOWN, RAW = 1 << 5, 1 << 0, 1 << 13
 
 
+@pytest.mark.checklist(37, 38)
 def test_working_directory_and_environment(bundle):
     bundle.process["cwd"] = "/tmp"
     bundle.process["env"] = ["A=b", "EMPTY=", "HOME=/data"]
@@ -18,6 +19,7 @@ def test_working_directory_and_environment(bundle):
     assert set(seen["env"]) == {"A=b", "EMPTY=", "HOME=/data"}
 
 
+@pytest.mark.checklist(38)
 def test_home_comes_from_passwd(bundle):
     bundle.process["user"] = {"uid": 1000, "gid": 1000}
     assert "HOME=/home/app" in bundle.run("env")["env"]
@@ -28,6 +30,7 @@ def test_missing_working_directory_is_made(bundle):
     assert bundle.run("cwd")["cwd"] == "/made/for/it"
 
 
+@pytest.mark.checklist(38)
 def test_program_is_found_in_the_path_of_the_container(bundle):
     bundle.process["env"] = ["PATH=/nowhere:/bin:/"]
     bundle.process["args"] = ["probe", "cwd"]
@@ -40,12 +43,14 @@ def test_program_is_found_in_the_path_of_the_container(bundle):
     ("/etc/passwd", "permission denied"),
     ("/tmp", "is a directory|permission denied"),
 ])
+@pytest.mark.checklist(38, 136)
 def test_program_that_cannot_be_executed(bundle, program, text):
     bundle.process["args"] = [program]
     message = bundle.refused(verb="run").lower()
     assert any(one.lower() in message for one in text.split("|")), message
 
 
+@pytest.mark.checklist(53)
 def test_user_groups_and_umask(bundle):
     bundle.process["user"] = {"uid": 1000, "gid": 1001, "umask": 0o077,
                               "additionalGids": [5, 2000]}
@@ -55,10 +60,12 @@ def test_user_groups_and_umask(bundle):
     assert set(ids["groups"]) - {1001} == {5, 2000}
 
 
+@pytest.mark.checklist(53)
 def test_groups_of_the_caller_do_not_come_along(bundle):
     assert set(bundle.run("ids", preexec_fn=lambda: os.setgroups([7]))["ids"]["groups"]) <= {0}
 
 
+@pytest.mark.checklist(39)
 def test_rlimits(bundle):
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
     top = 2**64 - 1 if hard == resource.RLIM_INFINITY else hard
@@ -71,6 +78,7 @@ def test_rlimits(bundle):
     assert limits["CORE"] == [0, top]
 
 
+@pytest.mark.checklist(43)
 def test_capabilities(bundle):
     bundle.process["capabilities"] = {
         "bounding": ["CAP_KILL", "CAP_CHOWN", "CAP_NET_RAW"],
@@ -84,6 +92,7 @@ def test_capabilities(bundle):
     assert caps["permitted"] == KILL | CHOWN | RAW or caps["permitted"] == KILL | CHOWN
 
 
+@pytest.mark.checklist(43)
 def test_capabilities_of_a_user(bundle):
     bundle.process["user"] = {"uid": 1000, "gid": 1000}
     sets = ("bounding", "permitted", "effective", "inheritable", "ambient")
@@ -93,12 +102,14 @@ def test_capabilities_of_a_user(bundle):
     assert {int(mask, 16) for mask in caps["caps"].values()} == {KILL}
 
 
+@pytest.mark.checklist(43)
 def test_no_capabilities_at_all(bundle):
     bundle.process["capabilities"] = {}
     caps = bundle.run("caps")["caps"]
     assert {int(mask, 16) for mask in caps.values()} == {0}
 
 
+@pytest.mark.checklist(44)
 @pytest.mark.deviates("crun")
 def test_unknown_capability_is_a_warning(bundle):
     bundle.process["capabilities"] = {"bounding": ["CAP_KILL", "CAP_NOSUCH"]}
@@ -106,6 +117,7 @@ def test_unknown_capability_is_a_warning(bundle):
     assert "CAP_NOSUCH" in done.stderr
 
 
+@pytest.mark.checklist(45)
 @pytest.mark.deviates("runc", "crun")
 def test_capability_that_cannot_be_granted_is_a_warning(bundle):
     own = int(pathlib.Path("/proc/self/status").read_text().split("CapBnd:\t")[1].split()[0], 16)
@@ -117,40 +129,47 @@ def test_capability_that_cannot_be_granted_is_a_warning(bundle):
     assert "CAP_SYS_RESOURCE" in done.stderr
 
 
+@pytest.mark.checklist(46)
 @pytest.mark.parametrize("wanted", [True, False])
 def test_no_new_privileges(bundle, wanted):
     bundle.process["noNewPrivileges"] = wanted
     assert bundle.run("no_new_privs")["no_new_privs"] == str(int(wanted))
 
 
+@pytest.mark.checklist(47)
 def test_oom_score_adj(bundle):
     bundle.process["oomScoreAdj"] = 500
     seen = bundle.run("read=/proc/self/oom_score_adj")
     assert seen["read=/proc/self/oom_score_adj"] == "500\n"
 
 
+@pytest.mark.checklist(47)
 def test_oom_score_adj_stays_as_it_was(bundle):
     own = pathlib.Path("/proc/self/oom_score_adj").read_text()
     assert bundle.run("read=/proc/self/oom_score_adj")["read=/proc/self/oom_score_adj"] == own
 
 
+@pytest.mark.checklist(48, 50)
 def test_scheduler(bundle):
     bundle.process["scheduler"] = {"policy": "SCHED_BATCH", "nice": 5}
     seen = bundle.run("scheduling")["scheduling"]
     assert (seen["policy"], seen["nice"]) == (3, 5)
 
 
+@pytest.mark.checklist(51)
 def test_io_priority(bundle):
     bundle.process["ioPriority"] = {"class": "IOPRIO_CLASS_BE", "priority": 6}
     seen = bundle.run("scheduling")["scheduling"]
     assert (seen["io_class"], seen["io_priority"]) == (2, 6)
 
 
+@pytest.mark.checklist(125)
 def test_personality(bundle):
     bundle.linux["personality"] = {"domain": "LINUX32"}
     assert bundle.run("uname")["uname"]["machine"] == "i686"
 
 
+@pytest.mark.checklist(79)
 def test_only_the_standard_descriptors(bundle):
     with open("/dev/null") as other:
         seen = bundle.run("fds", pass_fds=[other.fileno()])
@@ -170,6 +189,7 @@ def hand_over(text):
     return far, {"pass_fds": [3, far.fileno()], "preexec_fn": install}
 
 
+@pytest.mark.checklist(79)
 def test_preserved_descriptors(bundle):
     far, how = hand_over(b"three")
     with far:
@@ -177,6 +197,7 @@ def test_preserved_descriptors(bundle):
     assert seen == {"fds": [0, 1, 2, 3], "readfd=3": "three"}
 
 
+@pytest.mark.checklist(79)
 def test_listen_fds(bundle, monkeypatch):
     monkeypatch.setenv("LISTEN_FDS", "1")
     far, how = hand_over(b"socket")
@@ -196,6 +217,7 @@ def test_session_keyring_of_its_own(bundle):
     assert "_ses" in inside and not inside.endswith("_uid_ses.0"), inside
 
 
+@pytest.mark.checklist(5)
 def test_file_system_root_is_the_bundles(bundle):
     (bundle.rootfs / "etc/mark").write_text("mine")
     seen = bundle.run("list=/", "read=/etc/mark", "open-r=/../../../etc/hostname")
@@ -204,6 +226,7 @@ def test_file_system_root_is_the_bundles(bundle):
     assert set(seen["list=/"]) == {"proc", "dev", "sys", "tmp", "etc", "data", "probe"}
 
 
+@pytest.mark.checklist(6)
 def test_readonly_root(bundle):
     bundle.spec["root"]["readonly"] = True
     seen = bundle.run("write=/data/x", "write=/dev/shm/x")

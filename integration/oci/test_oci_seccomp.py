@@ -26,6 +26,7 @@ def test_without_a_profile(bundle):
     assert bundle.run("seccomp")["seccomp"] == "0"
 
 
+@pytest.mark.checklist(113, 117)
 @pytest.mark.parametrize("errnum, name", [(None, "EPERM"), (38, "ENOSYS"), (13, "EACCES")])
 def test_errno(bundle, errnum, name):
     more = {} if errnum is None else {"errnoRet": errnum}
@@ -45,18 +46,21 @@ def test_with_and_without_new_privileges(bundle, nnp):
     assert seen["syscall=personality-query"] == "EPERM" and seen["no_new_privs"] == str(int(nnp))
 
 
+@pytest.mark.checklist(113)
 def test_kill(bundle):
     bundle.without_namespace("pid")
     bundle.linux["seccomp"] = profile(rule("personality", action="SCMP_ACT_KILL_PROCESS"))
     bundle.run("syscall=personality-query", code=128 + 31)
 
 
+@pytest.mark.checklist(113)
 def test_trap(bundle):
     bundle.without_namespace("pid")
     bundle.linux["seccomp"] = profile(rule("personality", action="SCMP_ACT_TRAP"))
     bundle.run("syscall=personality-query", code=128 + 31)
 
 
+@pytest.mark.checklist(117)
 @pytest.mark.parametrize("op, value, refused", [
     ("SCMP_CMP_EQ", 0o755, True), ("SCMP_CMP_EQ", 0o700, False),
     ("SCMP_CMP_NE", 0o755, False), ("SCMP_CMP_LT", 0o756, True), ("SCMP_CMP_LE", 0o754, False),
@@ -67,12 +71,14 @@ def test_arguments(bundle, op, value, refused):
     assert bundle.run("syscall=mkdir")["syscall=mkdir"] == ("EPERM" if refused else "EEXIST")
 
 
+@pytest.mark.checklist(117)
 def test_masked_argument(bundle):
     bundle.linux["seccomp"] = profile(rule("mkdir", args=[
         {"index": 1, "value": 0o700, "valueTwo": 0o700, "op": "SCMP_CMP_MASKED_EQ"}]))
     assert bundle.run("syscall=mkdir")["syscall=mkdir"] == "EPERM"
 
 
+@pytest.mark.checklist(118)
 def test_unknown_names_are_skipped(bundle):
     bundle.linux["seccomp"] = profile(rule("nosuchcall", "personality"))
     assert bundle.run("syscall=personality-query")["syscall=personality-query"] == "EPERM"
@@ -88,6 +94,7 @@ setgroups setresgid setresuid setuid sigaltstack stat statfs statx tgkill time u
 write writev""".split()
 
 
+@pytest.mark.checklist(113, 118)
 def test_what_is_not_listed_is_refused(bundle):
     """As the profiles of docker, podman and the CRI: a list of what is allowed."""
     bundle.process["capabilities"] = {}
@@ -109,6 +116,7 @@ def test_exec_has_the_profile_too(bundle):
     assert seen == {"seccomp": "2", "syscall=personality-query": "EPERM"}
 
 
+@pytest.mark.checklist(116)
 @pytest.mark.parametrize("flag", ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
                                   "SECCOMP_FILTER_FLAG_TSYNC"])
 def test_flags(bundle, flag):
@@ -145,6 +153,7 @@ class Agent:
         os.close(descriptors[0])
 
 
+@pytest.mark.checklist(119)
 def test_listener(bundle, directory):
     agent = Agent(directory / "agent.sock")
     bundle.linux["seccomp"] = profile(rule("chmod", action="SCMP_ACT_NOTIFY"),
@@ -155,6 +164,7 @@ def test_listener(bundle, directory):
     assert agent.state["state"]["id"] == bundle.id
 
 
+@pytest.mark.checklist(119)
 def test_listener_that_is_not_there(bundle, directory, runtime):
     bundle.linux["seccomp"] = profile(rule("chmod", action="SCMP_ACT_NOTIFY"),
                                       listenerPath=str(directory / "nobody.sock"))

@@ -27,6 +27,7 @@ def create(bundle, console_socket, *words):
     return bundle.create(*words, options=["--console-socket", console_socket.path])
 
 
+@pytest.mark.checklist(35, 77)
 def test_console_socket(bundle, console_socket):
     container = create(bundle, console_socket, "tty", "stat=/dev/console", "ids")
     master = console_socket.master()
@@ -39,6 +40,7 @@ def test_console_socket(bundle, console_socket):
     assert seen["stat=/dev/console"]["type"] == "c"
 
 
+@pytest.mark.checklist(36)
 def test_console_size(bundle, console_socket):
     bundle.process["consoleSize"] = {"height": 33, "width": 101}
     container = create(bundle, console_socket, "tty")
@@ -47,6 +49,7 @@ def test_console_size(bundle, console_socket):
     assert facts(read_all(master).replace("\r", ""))["tty"]["size"] == [33, 101]
 
 
+@pytest.mark.checklist(35)
 def test_terminal_belongs_to_the_user(bundle, console_socket):
     bundle.process["user"] = {"uid": 1000, "gid": 1000}
     container = create(bundle, console_socket, "open-rw=/dev/stdout", "open-rw=/dev/tty")
@@ -86,6 +89,7 @@ def test_long_path_of_the_socket(bundle, directory, runtime):
     console.close()
 
 
+@pytest.mark.checklist(35)
 def test_socket_that_is_not_there(bundle, directory, runtime):
     bundle.write("tty")
     name = bundle.new_container()
