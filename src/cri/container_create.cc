@@ -9,6 +9,7 @@
 #include "container_inputs.h"
 #include "coracle/base/file.h"
 #include "coracle/base/id.h"
+#include "coracle/base/json.h"
 #include "describe.h"
 #include "grpc_status.h"
 #include "rpcs.h"

@@ -1,6 +1,7 @@
 // The image service's RPCs.
 #include <thread>
 
+#include "coracle/base/json.h"
 #include "grpc_status.h"
 #include "rpcs.h"
 #include "text.h"

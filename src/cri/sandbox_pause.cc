@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "coracle/base/file.h"
+#include "coracle/base/json.h"
 #include "coracle/sys/mount.h"
 #include "sandbox_parts.h"
 #include "spec_builder.h"

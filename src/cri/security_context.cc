@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "coracle/base/json.h"
+
 namespace coracle::cri {
 namespace {
 

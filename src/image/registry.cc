@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "coracle/base/json.h"
 #include "document.h"
 #include "file_lock.h"
 

@@ -1,5 +1,6 @@
 #include "coracle/oci/spec.h"
 
+#include "coracle/base/json.h"
 #include "spec_read.h"
 #include "validate.h"
 

@@ -1,6 +1,7 @@
 // Puts members into a JSON object unless they have the value that an absent member means.
 #pragma once
 
+#include "coracle/base/json.h"
 #include "coracle/oci/spec.h"
 
 namespace coracle::oci {

@@ -1,6 +1,7 @@
 // Reads each section of config.json; JsonReader finds these by argument-dependent lookup.
 #pragma once
 
+#include "coracle/base/json.h"
 #include "coracle/oci/spec.h"
 
 namespace coracle::oci {

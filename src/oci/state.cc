@@ -1,5 +1,7 @@
 #include "coracle/oci/state.h"
 
+#include "coracle/base/json.h"
+
 namespace coracle::oci {
 
 std::string_view StatusName(ContainerStatus status) {

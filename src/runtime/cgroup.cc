@@ -13,6 +13,7 @@
 #include "cgroup_limits.h"
 #include "cgroup_manager.h"
 #include "coracle/base/file.h"
+#include "coracle/base/json.h"
 #include "coracle/sys/mountinfo.h"
 
 namespace coracle::runtime {

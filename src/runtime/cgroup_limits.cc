@@ -7,6 +7,8 @@
 #include <string_view>
 #include <utility>
 
+#include "coracle/base/json.h"
+
 namespace coracle::runtime {
 namespace {
 

@@ -5,6 +5,7 @@
 #include "cgroup_limits.h"
 #include "cgroup_manager.h"
 #include "coracle/base/file.h"
+#include "coracle/base/json.h"
 #include "coracle/runtime/cgroup.h"
 
 namespace coracle::runtime {

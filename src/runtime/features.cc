@@ -1,6 +1,7 @@
 // features.md: what this program can do on this host.
 #include <array>
 
+#include "coracle/base/json.h"
 #include "coracle/runtime/container.h"
 #include "coracle/sys/capabilities.h"
 #include "mount_options.h"

@@ -1,5 +1,6 @@
 #include "hooks.h"
 
+#include "coracle/base/json.h"
 #include "coracle/sys/process.h"
 
 namespace coracle::runtime {

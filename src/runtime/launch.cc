@@ -8,6 +8,7 @@
 
 #include "console.h"
 #include "coracle/base/file.h"
+#include "coracle/base/json.h"
 #include "sync.h"
 
 namespace coracle::runtime {

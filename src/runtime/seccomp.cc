@@ -9,6 +9,7 @@
 #include <array>
 #include <string_view>
 
+#include "coracle/base/json.h"
 #include "coracle/sys/socket.h"
 #include "seccomp_cache.h"
 #include "seccomp_compile.h"

@@ -6,6 +6,7 @@
 
 #include "cgroup_manager.h"
 #include "coracle/base/file.h"
+#include "coracle/base/json.h"
 #include "coracle/sys/process.h"
 
 namespace coracle::runtime {

@@ -6,6 +6,7 @@
 #include <array>
 #include <string_view>
 
+#include "coracle/base/json.h"
 #include "procfs.h"
 #include "spec_namespaces.h"
 

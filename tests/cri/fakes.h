@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "coracle/base/json.h"
 #include "coracle/sys/path.h"
 #include "daemon.h"
 #include "support/temp_dir.h"

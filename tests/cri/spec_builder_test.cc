@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "coracle/base/json.h"
 #include "spec_mounts.h"
 
 namespace coracle::cri {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "coracle/base/json.h"
+
 namespace coracle::oci {
 namespace {
 

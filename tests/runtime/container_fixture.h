@@ -13,6 +13,7 @@
 
 #include "coracle/base/file.h"
 #include "coracle/base/id.h"
+#include "coracle/base/json.h"
 #include "coracle/oci/spec.h"
 #include "coracle/runtime/cgroup.h"
 #include "coracle/runtime/container.h"

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "container_fixture.h"
+#include "coracle/base/json.h"
 
 namespace coracle::runtime {
 namespace {

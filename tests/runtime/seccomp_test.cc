@@ -14,6 +14,7 @@
 #include <set>
 
 #include "child.h"
+#include "coracle/base/json.h"
 #include "coracle/sys/socket.h"
 
 namespace coracle::runtime {

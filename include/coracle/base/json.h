@@ -11,11 +11,10 @@
 #include <string_view>
 #include <vector>
 
+#include "coracle/base/json_fwd.h"
 #include "coracle/base/result.h"
 
 namespace coracle {
-
-using Json = nlohmann::ordered_json;
 
 // `what` names the document in the error: "/path/config.json: line 3, column 7: ...".
 Result<Json> ParseJson(std::string_view text, const std::string& what);

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "coracle/base/json.h"
+#include "coracle/base/json_fwd.h"
 #include "coracle/base/result.h"
 
 namespace coracle::oci {

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "coracle/base/json.h"
+#include "coracle/base/json_fwd.h"
 #include "coracle/oci/spec.h"
 
 namespace coracle::oci {

@@ -1,6 +1,7 @@
 #include "container_json.h"
 
 #include "coracle/base/file.h"
+#include "coracle/base/json.h"
 
 namespace coracle::runtime::cli {
 namespace {

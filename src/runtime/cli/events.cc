@@ -1,6 +1,7 @@
 #include <poll.h>
 
 #include "cli.h"
+#include "coracle/base/json.h"
 #include "coracle/runtime/cgroup.h"
 #include "coracle/sys/process.h"
 #include "numbers.h"

@@ -1,5 +1,6 @@
 #include "cli.h"
 #include "coracle/base/file.h"
+#include "coracle/base/json.h"
 #include "coracle/sys/process.h"
 #include "foreground.h"
 #include "numbers.h"

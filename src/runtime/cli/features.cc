@@ -1,4 +1,5 @@
 #include "cli.h"
+#include "coracle/base/json.h"
 
 namespace coracle::runtime::cli {
 

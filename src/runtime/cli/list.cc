@@ -2,6 +2,7 @@
 #include <array>
 
 #include "container_json.h"
+#include "coracle/base/json.h"
 
 namespace coracle::runtime::cli {
 namespace {

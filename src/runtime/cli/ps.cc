@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "cli.h"
+#include "coracle/base/json.h"
 #include "coracle/sys/process.h"
 
 namespace coracle::runtime::cli {

@@ -5,6 +5,7 @@
 
 #include "cli.h"
 #include "coracle/base/file.h"
+#include "coracle/base/json.h"
 
 namespace coracle::runtime::cli {
 namespace {

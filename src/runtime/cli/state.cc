@@ -1,4 +1,5 @@
 #include "container_json.h"
+#include "coracle/base/json.h"
 
 namespace coracle::runtime::cli {
 

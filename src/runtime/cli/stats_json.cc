@@ -1,5 +1,7 @@
 #include "stats_json.h"
 
+#include "coracle/base/json.h"
+
 namespace coracle::runtime::cli {
 namespace {
 
