@@ -1,5 +1,6 @@
 """runtime.md: the operations and the states between them."""
 
+import fcntl
 import json
 import os
 import signal
@@ -270,3 +271,18 @@ def test_list_of_nothing(runtime):
 def test_states_are_for_the_owner_only(bundle, runtime):
     container = bundle.create()
     assert os.stat(runtime.root / container.id).st_mode & 0o777 == 0o700
+
+
+def test_program_of_the_runtime_is_out_of_reach(bundle):
+    """CVE-2019-5736: until its program runs, the container process is the runtime's own file."""
+    container = bundle.create("sleep")
+    descriptor = os.open(f"/proc/{container.pid()}/exe", os.O_RDONLY)
+    try:
+        read_only = bool(os.fstatvfs(descriptor).f_flag & os.ST_RDONLY)
+        try:
+            sealed = bool(fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & fcntl.F_SEAL_WRITE)
+        except OSError:
+            sealed = False
+    finally:
+        os.close(descriptor)
+    assert read_only or sealed

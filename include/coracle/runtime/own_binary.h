@@ -7,9 +7,10 @@ namespace coracle::runtime {
 
 // A container process is for a moment this program: through /proc/<pid>/exe a hostile container
 // could open and later overwrite its file. Where that file is writable at all, this executes the
-// program again from a read-only clone of its mount (and then returns there); where it lies on a
-// read-only mount or is a sealed memfd, or no word of `argv` is a verb that enters a container, it
-// only returns. Call it first thing in main.
+// program again, from a read-only clone of its mount or, where we may not make one, from a sealed
+// copy in memory (and then returns there). Where it lies on a read-only mount or is such a copy,
+// or no word of `argv` is a verb that enters a container, it only returns. Call it before anything
+// is parsed.
 Status ProtectOwnBinary(char** argv, char** envp);
 
 }  // namespace coracle::runtime
