@@ -213,6 +213,9 @@ Result<CgroupPlan> PlanCgroup(const CgroupHost& host, const oci::Spec& spec, con
   }
   plan.limits = std::move(writes.limits);
   plan.last_limits = std::move(writes.last_limits);
+  plan.asked_for =
+      !spec.linux_.cgroups_path.empty() || !plan.limits.empty() || !plan.last_limits.empty();
+  plan.device_rules_given = spec.linux_.resources.devices.size();
   plan.devices = WithDefaultDevices(spec.linux_.resources.devices);
   return plan;
 }

@@ -43,6 +43,8 @@ struct CgroupPlan {
   std::vector<CgroupWrite> last_limits = {};  // those that could hit us: pids.max, memory.max
   std::vector<oci::DeviceRule> devices = {};  // in order, the default ones at the end
   std::vector<std::string> warnings = {};     // limits left out with `ignore_missing_controllers`
+  bool asked_for = false;                     // by a path, or by a limit
+  std::size_t device_rules_given = 0;         // of those in `devices`
   [[nodiscard]] std::string Directory() const { return mount + path; }
 };
 

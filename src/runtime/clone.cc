@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <optional>
 
 #include "coracle/sys/namespaces.h"
 #include "coracle/sys/process.h"
@@ -34,17 +35,20 @@ class Undumpable {
 std::uint64_t ParentFlag(bool child_of_parent) { return child_of_parent ? CLONE_PARENT : 0; }
 
 Result<pid_t> CloneDirectly(const CloneRequest& request, const std::function<void()>& child) {
-  const Status prepared = PrepareForChildren(request.namespaces, request.opened);
-  Result<pid_t> pid = prepared.has_value()
-                          ? sys::clone3({.flags = request.namespaces.clone_flags |
-                                                  ParentFlag(request.child_of_parent),
-                                         .cgroup_fd = request.cgroup_fd})
-                          : Result<pid_t>(prepared.error());
+  const NamespacesPlan& plan = request.namespaces;
+  const bool all_at_once = request.unprivileged && plan.IsNew(CLONE_NEWUSER);
+  const Status prepared = all_at_once ? Status() : PrepareForChildren(plan, request.opened);
+  const std::uint64_t time = all_at_once && plan.new_time ? CLONE_NEWTIME : 0;
+  Result<pid_t> pid =
+      prepared.has_value()
+          ? sys::clone3({.flags = plan.clone_flags | time | ParentFlag(request.child_of_parent),
+                         .cgroup_fd = request.cgroup_fd})
+          : Result<pid_t>(prepared.error());
   if (pid.has_value() && *pid == 0) {
     child();
     ::_exit(1);
   }
-  RestoreForChildren(request.namespaces);
+  if (!all_at_once) RestoreForChildren(plan);
   return pid;
 }
 
@@ -95,7 +99,8 @@ Result<ClonedProcess> CloneProcess(const CloneRequest& request,
   ClonedProcess process;
   process.is_our_child = !request.child_of_parent;
   {
-    const Undumpable undumpable;
+    std::optional<Undumpable> undumpable;
+    if (!request.unprivileged || !request.namespaces.IsNew(CLONE_NEWUSER)) undumpable.emplace();
     process.pid = TRY(request.namespaces.NeedsJoiner() ? CloneThroughJoiner(request, child)
                                                        : CloneDirectly(request, child));
   }

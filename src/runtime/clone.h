@@ -17,6 +17,9 @@ struct CloneRequest {
   std::span<const OpenedNamespace> opened;
   int cgroup_fd = -1;
   bool child_of_parent = false;  // CLONE_PARENT
+  // We are nobody outside of the new user namespace: its maps can be written only while the child
+  // is dumpable, which it has to end, and all namespaces have to come at once.
+  bool unprivileged = false;
 };
 
 struct ClonedProcess {

@@ -16,6 +16,7 @@
 #include "coracle/sys/process.h"
 #include "hooks.h"
 #include "loaded.h"
+#include "processes.h"
 
 namespace coracle::runtime {
 namespace {
@@ -23,10 +24,11 @@ namespace {
 constexpr int kDeathTimeoutMs = 10'000;
 
 Status KillLoaded(const StateFile& file, int signal, bool all) {
-  if (all) return SignalCgroup(file.cgroup, signal);
+  if (all) return SignalProcesses(file, signal);
   const UniqueFd pidfd = TRY(OpenContainerProcess(file));
   // Nothing else ends the others with their first process, when its PID namespace is not theirs.
-  if (signal == SIGKILL && !file.own_pid_namespace) return SignalCgroup(file.cgroup, SIGKILL);
+  if (signal == SIGKILL && !file.own_pid_namespace && !file.cgroup.empty())
+    return SignalCgroup(file.cgroup, SIGKILL);
   Status sent = sys::pidfd_send_signal(pidfd.get(), signal);
   if (!sent.has_value() && sent.error().code == Code::kNotFound) return NotRunning();
   return sent;
@@ -44,7 +46,7 @@ Error StillThere(const StateFile& file) {
 // SIGKILL to the container, also to one that is not `created` yet, and wait for its first process.
 Status EndProcesses(const StateFile& file) {
   const Result<UniqueFd> pidfd = OpenContainerProcess(file);
-  TRY(SignalCgroup(file.cgroup, SIGKILL));
+  if (!file.cgroup.empty()) TRY(SignalCgroup(file.cgroup, SIGKILL));
   if (!pidfd.has_value()) return {};
   (void)sys::pidfd_send_signal(pidfd->get(), SIGKILL);
   pollfd polled{pidfd->get(), POLLIN, 0};

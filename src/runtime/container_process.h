@@ -41,6 +41,8 @@ struct NewProcess {
   const Plan* plan = nullptr;  // create
   int root_fd = -1;            // create: the cloned root
   const std::vector<UniqueFd>* mount_sources = nullptr;
+  UniqueFd own_root = {};  // create without root: what the runtime could not open
+  std::vector<UniqueFd> own_mount_sources = {};
   std::span<const OpenedNamespace> namespaces = {};  // create: to join
   std::string cgroup = {};
   bool no_pivot = false;

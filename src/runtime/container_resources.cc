@@ -6,6 +6,7 @@
 #include "coracle/runtime/cgroup.h"
 #include "coracle/runtime/container.h"
 #include "loaded.h"
+#include "processes.h"
 
 namespace coracle::runtime {
 namespace {
@@ -17,6 +18,7 @@ Status PauseUnnamed(const Runtime& runtime, const std::string& id) {
   const oci::ContainerStatus status = DeriveStatus(paths, loaded.file);
   if (status != oci::ContainerStatus::kRunning && status != oci::ContainerStatus::kCreated)
     return NotRunning();
+  if (loaded.file.cgroup.empty()) return NoCgroup("pause");
   return FreezeCgroup(loaded.file.cgroup);
 }
 
@@ -35,6 +37,7 @@ Status UpdateUnnamed(const Runtime& runtime, const std::string& id,
   const UniqueFd lock = TRY(LockState(paths));
   const Loaded loaded = TRY(Load(runtime, id));
   if (!IsAlive(loaded.file)) return NotRunning();
+  if (loaded.file.cgroup.empty()) return NoCgroup("update");
   const auto warnings =
       TRY(UpdateCgroup(loaded.file.cgroup, resources, runtime.ignore_missing_controllers));
   if (runtime.warn)
@@ -45,7 +48,7 @@ Status UpdateUnnamed(const Runtime& runtime, const std::string& id,
 Result<std::vector<pid_t>> PidsUnnamed(const Runtime& runtime, const std::string& id) {
   const Loaded loaded = TRY(Load(runtime, id));
   if (!IsAlive(loaded.file)) return NotRunning();
-  return CgroupPids(loaded.file.cgroup);
+  return ProcessesOf(loaded.file);
 }
 
 Result<oci::Process> ProcessUnnamed(const Runtime& runtime, const std::string& id) {

@@ -17,6 +17,7 @@
 #include "coracle/sys/socket.h"
 #include "hooks.h"
 #include "launch.h"
+#include "rootless.h"
 #include "sync.h"
 
 namespace coracle::runtime {
@@ -47,12 +48,26 @@ Status RecordIntent(Creation& creation) {
   return WriteStateFile(creation.paths, creation.state);
 }
 
+// Who may make no cgroup, and asked for nothing that needs one, gets a container in the caller's.
+Status GoOnWithoutCgroup(Creation& creation, Error error) {
+  if (!IsRefused(error) || !IsRootless(creation.runtime)) return error;
+  if (creation.plan.cgroup.asked_for)
+    return Within("without permission for cgroups, cgroupsPath and resources must be left out",
+                  std::move(error));
+  creation.state.cgroup.clear();
+  return {};
+}
+
 Status MakeContainerCgroup(Creation& creation) {
-  creation.cgroup = TRY(MakeCgroup(creation.plan.cgroup));
+  if (creation.state.cgroup.empty()) return {};
+  Result<Cgroup> made = MakeCgroup(creation.plan.cgroup);
+  if (!made.has_value()) return GoOnWithoutCgroup(creation, std::move(made).error());
+  creation.cgroup = std::move(*made);
   creation.state.cgroup_created = creation.cgroup.created;
   return {};
 }
 void RemoveContainerCgroup(Creation& creation) noexcept {
+  if (creation.cgroup.path.empty()) return;
   (void)SignalCgroup(creation.cgroup.path, SIGKILL);
   (void)RemoveCgroup(creation.cgroup.path);
   UndoMakeCgroup(creation.cgroup.created);
@@ -64,9 +79,12 @@ Status Compile(Creation& creation) {
 }
 
 Status OpenSources(Creation& creation) {
-  creation.root = TRY(CloneRoot(creation.plan.rootfs));
-  creation.mount_sources = TRY(OpenMountSources(creation.plan.mounts));
   creation.namespaces = TRY(OpenNamespaces(creation.plan.namespaces));
+  Result<UniqueFd> root = CloneRoot(creation.plan.rootfs);
+  // We have no privilege over our mount namespace: open-own-sources does it in the container's.
+  if (!root.has_value() && root.error().errnum == EPERM) return {};
+  creation.root = TRY(std::move(root));
+  creation.mount_sources = TRY(OpenMountSources(creation.plan.mounts));
   return {};
 }
 
@@ -111,7 +129,8 @@ Status Clone(Creation& creation) {
   creation.process = TRY(CloneProcess({.namespaces = creation.plan.namespaces,
                                        .opened = creation.namespaces,
                                        .cgroup_fd = creation.cgroup.directory.get(),
-                                       .child_of_parent = creation.options.child_of_parent},
+                                       .child_of_parent = creation.options.child_of_parent,
+                                       .unprivileged = creation.state.owner_uid != 0},
                                       [&, sync = theirs.get()] {
                                         ours.reset();
                                         BecomeContainer(creation, sync);
@@ -141,17 +160,37 @@ Status GiveIds(Creation& creation) {
   return OrLastWord(creation, SendSync(creation.sync.get(), SyncKind::kIdMapsWritten));
 }
 
+// bpf(2) is not for the root of a user namespace. There nobody can make a device node either, and
+// those of the host admit whom the host admits.
+Status LimitDevices(const Creation& creation) {
+  Status attached = AttachDevices(creation.cgroup.directory.get(), creation.plan.cgroup.devices);
+  if (attached.has_value() || attached.error().errnum != EPERM) return attached;
+  const NamespacesPlan& namespaces = creation.plan.namespaces;
+  const bool in_user_namespace =
+      namespaces.IsNew(CLONE_NEWUSER) || namespaces.IsJoined(CLONE_NEWUSER) || InUserNamespace();
+  if (!in_user_namespace || !IsRootless(creation.runtime)) return attached;
+  if (creation.plan.cgroup.device_rules_given > 1 && creation.runtime.warn)
+    creation.runtime.warn(
+        "/linux/resources/devices: ignored, since only root may load device rules");
+  return {};
+}
+
 Status LimitCgroup(Creation& creation) {
   const int cgroup = creation.cgroup.directory.get();
-  TRY(AttachDevices(cgroup, creation.plan.cgroup.devices));
+  if (cgroup < 0) return {};
+  TRY(LimitDevices(creation));
   TRY(ApplyLimits(cgroup, creation.plan.cgroup.limits));
-  return creation.plan.cgroup_owner ? DelegateCgroup(cgroup, *creation.plan.cgroup_owner)
-                                    : Status();
+  if (!creation.plan.cgroup_owner) return {};
+  Status delegated = DelegateCgroup(cgroup, *creation.plan.cgroup_owner);
+  // It stays the caller's, who can give nothing away.
+  const bool refused = !delegated.has_value() && IsRefused(delegated.error());
+  return refused && IsRootless(creation.runtime) ? Status() : delegated;
 }
 
 Status SetOomScore(Creation& creation) {
   if (!creation.plan.program) return {};
-  return OrLastWord(creation, SetOomScoreAdj(creation.plan.program->process, creation.process.pid));
+  return OrLastWord(creation, SetOomScoreAdj(creation.runtime, creation.plan.program->process,
+                                             creation.process.pid));
 }
 
 Status RunRuntimeHooks(Creation& creation) {
@@ -175,6 +214,7 @@ Status AwaitReady(Creation& creation) {
 }
 
 Status ApplyLastLimits(Creation& creation) {
+  if (!creation.cgroup.directory) return {};
   return ApplyLimits(creation.cgroup.directory.get(), creation.plan.cgroup.last_limits);
 }
 
@@ -208,12 +248,12 @@ constexpr Step<Creation> kCreateSteps[] = {
      OpenSockets},
     {"clone-process", "clone3(2)", "config-linux.md#namespaces",
      "One call makes the process, its new namespaces, and puts it into the cgroup.", Clone, Kill},
+    {"set-oom-score", "write(2)", "config.md#linux-process",
+     "From outside: in a user namespace the process could not lower it.", SetOomScore},
     {"write-id-maps", "write(2)", "config-linux.md#user-namespace-mappings",
      "The process itself may map no more than its own id.", GiveIds},
     {"limit-cgroup", "bpf(2), write(2)", "config-linux.md#control-groups",
      "While the container process mounts; the device program decides from here on.", LimitCgroup},
-    {"set-oom-score", "write(2)", "config.md#linux-process",
-     "From outside: in a user namespace the process could not lower it.", SetOomScore},
     {"run-runtime-hooks", "posix_spawn(3)", "config.md#createRuntime-hooks",
      "In our namespaces, when the container's mounts are there.", RunRuntimeHooks},
     {"await-ready", "recvmsg(2)", "runtime.md#lifecycle",
@@ -273,6 +313,7 @@ Result<oci::State> CreateUnnamed(const Runtime& runtime, const CreateOptions& op
                     .paths = PathsOf(runtime.root, options.id),
                     .state = InitialState(plan, spec),
                     .listen_fds = ListenFds()};
+  if (creation.state.owner_uid != 0) TRY(CheckUnprivileged(spec));
   TRY(CheckKeptFds(options.io, creation.listen_fds));
   TRY(RunSteps(CreateSteps(), creation, runtime.observer));
   return ToOciState(creation.state, oci::ContainerStatus::kCreated);

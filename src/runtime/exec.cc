@@ -32,6 +32,11 @@ std::uint64_t NamespacesToJoin(const oci::Spec& spec, pid_t pid) {
   return SharesOurUserNamespace(pid) ? flags & ~std::uint64_t{CLONE_NEWUSER} : flags;
 }
 
+// Then the container's user namespace, which we own, has to come before all others.
+bool IsUnprivilegedOutside(const Execution& execution) {
+  return (execution.target_namespaces & CLONE_NEWUSER) != 0 && ::geteuid() != 0;
+}
+
 Status CheckRunning(const Execution& execution) {
   switch (DeriveStatus(execution.paths, execution.state)) {
     case oci::ContainerStatus::kCreated:
@@ -69,7 +74,10 @@ Status Compile(Execution& execution) {
 
 Status OpenParts(Execution& execution) {
   execution.console = TRY(ConnectConsoleOf(execution.options.io, &execution.program));
-  execution.cgroup = TRY(OpenCgroup(execution.state.cgroup, execution.options.cgroup));
+  if (!execution.state.cgroup.empty())
+    execution.cgroup = TRY(OpenCgroup(execution.state.cgroup, execution.options.cgroup));
+  else if (!execution.options.cgroup.empty())
+    return NoCgroup("a cgroup below it");
   return {};
 }
 
@@ -98,9 +106,17 @@ Status Clone(Execution& execution) {
   // The PID namespace is the one that only a child can enter; a pidfd names it.
   NamespacesPlan joined;
   std::vector<OpenedNamespace> opened;
-  if ((execution.target_namespaces & CLONE_NEWPID) != 0) {
-    joined.joined.push_back({CLONE_NEWPID, "", ""});
-    opened.push_back({CLONE_NEWPID, TRY(sys::pidfd_open(execution.state.pid))});
+  std::uint64_t first = execution.target_namespaces & CLONE_NEWPID;
+  if (IsUnprivilegedOutside(execution)) {
+    // Inherited: the file of a process that is not dumpable is root's.
+    TRY(SetOomScoreAdj(execution.runtime, execution.program.process, ::getpid()));
+    first |= CLONE_NEWUSER;
+    execution.target_namespaces &= ~std::uint64_t{CLONE_NEWUSER};
+  }
+  for (const std::uint64_t flag : {std::uint64_t{CLONE_NEWUSER}, std::uint64_t{CLONE_NEWPID}}) {
+    if ((first & flag) == 0) continue;
+    joined.joined.push_back({flag, "", ""});
+    opened.push_back({flag, TRY(sys::pidfd_open(execution.state.pid))});
   }
   execution.process = TRY(CloneProcess({.namespaces = joined,
                                         .opened = opened,
@@ -120,7 +136,8 @@ void Kill(Execution& execution) noexcept {
 }
 
 Status SetOomScore(Execution& execution) {
-  Status set = SetOomScoreAdj(execution.program.process, execution.process.pid);
+  if (execution.program.process.oom_score_adj && ::geteuid() != 0) return {};  // before clone3(2)
+  Status set = SetOomScoreAdj(execution.runtime, execution.program.process, execution.process.pid);
   return set.has_value() ? set : Status(LastWordOf(execution.sync.get(), set.error()));
 }
 

@@ -1,5 +1,6 @@
 // The step tables as text for people: all of them, or what one bundle makes of each step.
 #include <sched.h>
+#include <unistd.h>
 
 #include <array>
 #include <filesystem>
@@ -129,6 +130,7 @@ constexpr Detail kDetails[] = {
      [](const Plan& p) {
        return Listed(p.namespaces.joined, [](const NamespacePath& each) { return each.path; });
      }},
+    {"open-own-sources", [](const Plan& p) { return If(::geteuid() != 0, p.rootfs.path); }},
     {"become-namespace-root",
      [](const Plan& p) {
        return If(p.namespaces.IsNew(CLONE_NEWUSER) || p.namespaces.IsJoined(CLONE_NEWUSER), "");

@@ -20,8 +20,11 @@ struct IdMapsPlan {
 Result<IdMapsPlan> PlanIdMaps(const oci::Spec& spec);
 
 // Parent: /proc/<pid>/uid_map and gid_map; by newuidmap(1) and newgidmap(1) where we may map only
-// ourselves.
+// ourselves. Without privileges the process must be dumpable: else its files are root's.
 Status WriteIdMaps(const IdMapsPlan& plan, pid_t pid);
+
+// Whether they map nothing but `id`: what everybody may do.
+bool IsOwnIdOnly(const std::vector<oci::IdMapping>& mappings, std::uint32_t id);
 
 // The id outside that `id` in the container is; none when it is not mapped.
 std::optional<std::uint32_t> HostId(const std::vector<oci::IdMapping>& mappings, std::uint32_t id);

@@ -1,5 +1,6 @@
 // What the container process does to itself, in order, until it is `created` and waits.
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,6 +17,18 @@ namespace {
 Status AwaitIdMaps(NewProcess& process) {
   if (!process.plan->namespaces.IsNew(CLONE_NEWUSER)) return {};
   TRY(ExpectSync(process.conversation, SyncKind::kIdMapsWritten));
+  // It was dumpable for a user who had to write them, and would be for the container's root.
+  if (::prctl(PR_SET_DUMPABLE, 0) != 0) return KernelError("prctl(2) PR_SET_DUMPABLE");
+  return {};
+}
+
+// As the caller still, who may walk where the container's root may not.
+Status OpenOwnSources(NewProcess& process) {
+  if (process.root_fd >= 0) return {};
+  process.own_root = TRY(CloneRoot(process.plan->rootfs));
+  process.own_mount_sources = TRY(OpenMountSources(process.plan->mounts));
+  process.root_fd = process.own_root.get();
+  process.mount_sources = &process.own_mount_sources;
   return {};
 }
 
@@ -104,6 +117,9 @@ constexpr Step<NewProcess> kContainerSteps[] = {
     {"join-namespaces", "setns(2)", "config-linux.md#namespaces",
      "Namespaces given by path are entered; the new ones came with clone3(2).",
      JoinGivenNamespaces},
+    {"open-own-sources", "open_tree(2), open(2)", "config.md#mounts",
+     "What open-sources may not do without root: here the mount namespace is ours.",
+     OpenOwnSources},
     {"become-namespace-root", "setgroups(2), setresgid(2), setresuid(2)",
      "config-linux.md#user-namespace-mappings",
      "Files made from here on belong to the container's root, not to the host's.",

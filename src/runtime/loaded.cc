@@ -7,6 +7,11 @@ namespace coracle::runtime {
 
 Error NotRunning() { return {Code::kWrongState, ESRCH, "container not running"}; }
 
+Error NoCgroup(const std::string& needs) {
+  return {Code::kUnsupported, 0,
+          "the container has no cgroup of its own, which " + needs + " would need"};
+}
+
 Result<Loaded> Load(const Runtime& runtime, const std::string& id) {
   TRY(ValidateId(id));
   Loaded loaded{PathsOf(runtime.root, id), {}};

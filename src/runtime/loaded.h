@@ -20,6 +20,8 @@ Result<Loaded> Load(const Runtime& runtime, const std::string& id);
 Result<UniqueFd> OpenContainerProcess(const StateFile& file);
 
 Error NotRunning();
+// What a container without a cgroup cannot have.
+Error NoCgroup(const std::string& needs);
 
 template <class T>
 Result<T> Named(const char* verb, const std::string& id, Result<T> result) {

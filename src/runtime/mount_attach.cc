@@ -127,7 +127,6 @@ sys::FilesystemArgs Arguments(const Attaching& attaching, const MountPlan& mount
 // Where the kernel allows no new instance: a user namespace does not own the namespace that the
 // file system shows, which is then the host's and may be shown as the host shows it.
 std::string_view HostInstance(const MountsPlan& plan, const MountPlan& mount) {
-  if (!plan.user_namespace) return "";
   if (mount.type == "sysfs" && !plan.new_network) return "/sys";
   if (mount.type == "proc" && !plan.new_pid) return "/proc";
   if (mount.type == "mqueue" && !plan.new_ipc) return "/dev/mqueue";
@@ -139,6 +138,15 @@ Result<UniqueFd> CloneHostPath(const std::string& path) {
   UniqueFd tree = TRY(sys::CloneTree(source.get(), true));
   TRY(sys::mount_setattr(tree.get(), {.propagation = MS_PRIVATE, .recursive = true}));
   return tree;
+}
+
+// What a cgroup mount shows without a cgroup namespace; of a container without a cgroup, nothing:
+// the host's own, which the caller may own, is none of its business (CVE-2023-25809).
+Result<UniqueFd> OwnCgroup(const std::string& path) {
+  if (!path.empty()) return CloneHostPath(path);
+  return sys::NewFilesystem({.fstype = "tmpfs",
+                             .options = {{"source", "tmpfs"}, {"mode", "0555"}, {"nr_inodes", "2"}},
+                             .attributes = MOUNT_ATTR_RDONLY});
 }
 
 // fsconfig(2) takes no longer strings, mount(2) does (overlay's lowerdir).
@@ -169,12 +177,16 @@ Status OldMount(const Attaching& attaching, const MountPlan& mount, int target_f
 
 Result<UniqueFd> NewTree(const Attaching& attaching, const MountPlan& mount,
                          const sys::FilesystemArgs& args, int target_fd) {
-  if (IsCgroup(mount) && !attaching.plan.new_cgroup) return CloneHostPath(attaching.cgroup);
+  if (IsCgroup(mount) && !attaching.plan.new_cgroup) return OwnCgroup(attaching.cgroup);
   auto tree = sys::NewFilesystem(args);
   if (!tree.has_value()) {
     const std::string_view host = HostInstance(attaching.plan, mount);
     if (tree.error().errnum != EPERM || host.empty()) return tree;
-    return CloneHostPath(std::string(host));
+    UniqueFd clone = TRY(CloneHostPath(std::string(host)));
+    // With /sys come the host's cgroups, which the caller may own (CVE-2023-25809).
+    if (host == "/sys")
+      TRY(sys::mount_setattr(clone.get(), {.set = MOUNT_ATTR_RDONLY, .recursive = true}));
+    return clone;
   }
   if (mount.options.copy_up) TRY(CopyUp(target_fd, tree->get()));
   return tree;

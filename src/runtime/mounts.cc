@@ -6,11 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <filesystem>
 
 #include "coracle/sys/mount.h"
 #include "coracle/sys/namespaces.h"
 #include "id_mapped_mount.h"
+#include "id_maps.h"
 #include "spec_namespaces.h"
 
 namespace coracle::runtime {
@@ -55,6 +57,23 @@ Status PlanIdMappings(const oci::Spec& spec, const oci::Mount& mount, MountPlan&
   return {};
 }
 
+// In a new user namespace the kernel refuses these without a word that says which.
+Status CheckOwner(const oci::Spec& spec, const MountPlan& plan) {
+  if (spec.linux_.gid_mappings.empty() || (plan.type != "devpts" && plan.type != "tmpfs"))
+    return {};
+  for (const auto& [key, value] : plan.options.data) {
+    const auto& mappings = key == "uid" ? spec.linux_.uid_mappings : spec.linux_.gid_mappings;
+    std::uint32_t id = 0;
+    const char* end = value.data() + value.size();
+    if ((key != "uid" && key != "gid") || std::from_chars(value.data(), end, id).ptr != end)
+      continue;
+    if (!HostId(mappings, id))
+      return BadMount(
+          plan, "/options: " + key + "=" + value + " is not mapped in /linux/" + key + "Mappings");
+  }
+  return {};
+}
+
 Result<MountPlan> PlanMount(const oci::Spec& spec, const oci::Mount& mount,
                             const std::string& pointer, const std::string& bundle) {
   MountPlan plan;
@@ -75,6 +94,7 @@ Result<MountPlan> PlanMount(const oci::Spec& spec, const oci::Mount& mount,
   }
   if (plan.options.copy_up && plan.type != "tmpfs")
     return BadMount(plan, "/options: tmpcopyup is for type tmpfs only");
+  TRY(CheckOwner(spec, plan));
   TRY(PlanIdMappings(spec, mount, plan));
   return plan;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "rootless.h"
 #include "spec_namespaces.h"
 
 namespace coracle::runtime {
@@ -20,6 +21,17 @@ std::optional<uid_t> CgroupOwner(const oci::Spec& spec, const IdMapsPlan& maps) 
   const uid_t uid = spec.process ? spec.process->user.uid : 0;
   if (!maps.uids.empty()) return HostId(maps.uids, uid);
   return uid == 0 ? std::nullopt : std::optional(uid);
+}
+
+// Without a cgroup2 file system: nothing, for whom that will do.
+Result<CgroupPlan> PlanContainerCgroup(const Runtime& runtime, const oci::Spec& spec,
+                                       const std::string& id) {
+  const Result<CgroupHost> host = ReadCgroupHost();
+  Result<CgroupPlan> plan = PlanCgroup(host.has_value() ? *host : CgroupHost(), spec, id,
+                                       runtime.ignore_missing_controllers);
+  if (host.has_value()) return plan;
+  if (!plan.has_value() || plan->asked_for || !IsRootless(runtime)) return host.error();
+  return CgroupPlan();
 }
 
 }  // namespace
@@ -55,8 +67,7 @@ Result<Plan> MakePlan(const Runtime& runtime, const PlanInput& input) {
   plan.seccomp = TRY(PlanSeccomp(spec));
   plan.hooks = spec.hooks;
   if (spec.process) plan.program = TRY(PlanProgram(spec, *spec.process, "/process", runtime.warn));
-  plan.cgroup =
-      TRY(PlanCgroup(TRY(ReadCgroupHost()), spec, input.id, runtime.ignore_missing_controllers));
+  plan.cgroup = TRY(PlanContainerCgroup(runtime, spec, input.id));
   plan.cgroup_owner = CgroupOwner(spec, plan.id_maps);
   if (runtime.warn)
     for (const std::string& warning : plan.cgroup.warnings) runtime.warn(warning);

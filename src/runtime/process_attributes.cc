@@ -17,6 +17,7 @@
 
 #include "coracle/base/file.h"
 #include "procfs.h"
+#include "rootless.h"
 #include "scheduler.h"
 
 namespace coracle::runtime {
@@ -163,10 +164,13 @@ Status RefuseUnsupported(const oci::Spec& spec) {
   return {};
 }
 
-Status SetOomScoreAdj(const ProcessPlan& plan, pid_t pid) {
+Status SetOomScoreAdj(const Runtime& runtime, const ProcessPlan& plan, pid_t pid) {
   if (!plan.oom_score_adj.has_value()) return {};
-  return WriteKernelFile("/proc/" + std::to_string(pid) + "/oom_score_adj",
-                         std::to_string(*plan.oom_score_adj));
+  Status written = WriteKernelFile("/proc/" + std::to_string(pid) + "/oom_score_adj",
+                                   std::to_string(*plan.oom_score_adj));
+  if (written.has_value() || !IsRefused(written.error()) || !IsRootless(runtime)) return written;
+  if (runtime.warn) runtime.warn("/process/oomScoreAdj: ignored: " + written.error().message);
+  return {};
 }
 
 // An anonymous keyring: a named one could be joined by another container that knows the name.

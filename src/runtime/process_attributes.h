@@ -11,6 +11,7 @@
 
 #include "coracle/base/result.h"
 #include "coracle/oci/spec.h"
+#include "coracle/runtime/container.h"
 #include "scheduler.h"
 
 namespace coracle::runtime {
@@ -39,8 +40,9 @@ Result<std::optional<unsigned long>> PlanPersonality(const oci::Spec& spec);
 // linux.netDevices, memoryPolicy and intelRdt: refused, since they are not there yet.
 Status RefuseUnsupported(const oci::Spec& spec);
 
-// Parent, on its waiting child: a process that is not dumpable may not write its own file.
-Status SetOomScoreAdj(const ProcessPlan& plan, pid_t pid);
+// Parent, on its waiting child: a process that is not dumpable may not write its own file. What
+// only root may lower stays as it is for those who are not, with a warning.
+Status SetOomScoreAdj(const Runtime& runtime, const ProcessPlan& plan, pid_t pid);
 
 // The steps of the process itself, in the order in which they are safe. `proc_fd` comes from
 // OpenProc (procfs.h).

@@ -106,7 +106,7 @@ bool IsAlive(const StateFile& state) {
 oci::ContainerStatus DeriveStatus(const StatePaths& paths, const StateFile& state) {
   if (state.pid == 0) return oci::ContainerStatus::kCreating;
   if (!IsAlive(state)) return oci::ContainerStatus::kStopped;
-  if (const Result<bool> frozen = IsFrozen(state.cgroup); frozen.has_value() && *frozen)
+  if (!state.cgroup.empty() && IsFrozen(state.cgroup).value_or(false))
     return oci::ContainerStatus::kPaused;
   return ::access(paths.start_socket.c_str(), F_OK) == 0 ? oci::ContainerStatus::kCreated
                                                          : oci::ContainerStatus::kRunning;

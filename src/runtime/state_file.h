@@ -27,7 +27,7 @@ struct StateFile {
   std::uint64_t start_ticks = 0;  // with the pid, names the container process for good
   std::uint64_t created_unix_ns = 0;
   uid_t owner_uid = 0;
-  std::string cgroup;                       // absolute
+  std::string cgroup;                       // absolute; empty: the container has none of its own
   std::vector<std::string> cgroup_created;  // directories made for it, outermost first
   bool own_pid_namespace = false;           // else the first process's death ends no other
   bool has_process = false;

@@ -137,7 +137,7 @@ TEST(ProcessAttributes, OomScoreIsWrittenByTheParent) {
   const auto plan = PlanProcess(process, "/process");
   EXPECT_EQ(InChild(0,
                     [&]() -> std::string {
-                      MUST_WORK(SetOomScoreAdj(*plan, ::getpid()));
+                      MUST_WORK(SetOomScoreAdj({}, *plan, ::getpid()));
                       MUST(test::ReadText("/proc/self/oom_score_adj") == "500\n");
                       return "";
                     }),

@@ -21,9 +21,13 @@
 
 namespace coracle::runtime {
 
+// Whether to go on without what only root of the machine may do, and nobody asked for.
+enum class Rootless : std::uint8_t { kAuto, kYes, kNo };
+
 // Where states live: one directory per container, 0700.
 struct Runtime {
   std::string root = "/run/coracle/runtime";
+  Rootless rootless = Rootless::kAuto;
   bool systemd_cgroup = false;
   // A limit whose controller this host lacks: an error, or (the daemon's choice) a warning.
   bool ignore_missing_controllers = false;
@@ -31,6 +35,9 @@ struct Runtime {
   // Warnings for a person, one line each (e.g. a capability that cannot be granted).
   std::function<void(const std::string&)> warn = {};
 };
+
+// The root for a caller who names none: for users $XDG_RUNTIME_DIR/coracle.
+std::string DefaultRoot(Rootless rootless);
 
 // For callers that speak only runc's command line or containerd's shim protocol, and so have no
 // other place for it: CORACLE_IGNORE_MISSING_CONTROLLERS=1 in the environment.
@@ -96,10 +103,11 @@ Status Pause(const Runtime& runtime, const std::string& id);
 Status Resume(const Runtime& runtime, const std::string& id);
 Status Update(const Runtime& runtime, const std::string& id, const oci::Resources& resources);
 
-// All processes of the container's cgroup and those below it, as seen by the caller.
+// All processes of the container, as seen by the caller: those of its cgroup and below it, or,
+// when it has none, of its PID namespace.
 Result<std::vector<pid_t>> Pids(const Runtime& runtime, const std::string& id);
 
-// Absolute path of the container's cgroup v2 directory.
+// Absolute path of the container's cgroup v2 directory; empty when it has none of its own.
 Result<std::string> CgroupPath(const Runtime& runtime, const std::string& id);
 // The process of config.json, as given to create: exec starts from it.
 Result<oci::Process> ContainerProcess(const Runtime& runtime, const std::string& id);

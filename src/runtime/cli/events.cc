@@ -51,6 +51,9 @@ Result<int> RunEvents(Context& context, const Words& words) {
   if (state.status == oci::ContainerStatus::kStopped)
     return Error{Code::kWrongState, 0, "container with id " + id + " is not running"};
   const std::string cgroup = TRY(CgroupPath(context.runtime, id));
+  if (cgroup.empty())
+    return Error{Code::kUnsupported, 0,
+                 "container " + id + " has no cgroup of its own, which events would need"};
   if (once) {
     TRY(PrintEvent("stats", id, StatsJson(TRY(ReadCgroupStats(cgroup)))));
   } else {

@@ -13,6 +13,15 @@ constexpr Hint kHints[] = {
     {EPERM, "clone3(2)",
      "needs root, or user namespaces: see sysctl user.max_user_namespaces and "
      "kernel.unprivileged_userns_clone"},
+    {EACCES, "clone3(2)",
+     "a process may be moved only between cgroups whose common parent is the caller's: try "
+     "`systemd-run --user --scope`"},
+    {EINVAL, "setresuid(2)", "is the id mapped in the user namespace?"},
+    {EINVAL, "setresgid(2)", "is the id mapped in the user namespace?"},
+    {EPERM, "setgroups(2)", "/proc/self/setgroups says \"deny\": leave additionalGids out"},
+    {EACCES, "/run/user/", "set XDG_RUNTIME_DIR, or give --root"},
+    {EINVAL, "open_tree(2) flags=OPEN_TREE_CLONE",
+     "without root, a tree with mounts below needs the option rbind instead of bind"},
     {ENOSPC, "clone3(2)", "the limit on namespaces is reached: see sysctl user.max_*_namespaces"},
     {EAGAIN, "clone3(2)", "the limit on processes is reached: see ulimit -u and pids.max"},
     {EINVAL, "pivot_root(2)", "a root filesystem on a ramdisk needs --no-pivot"},

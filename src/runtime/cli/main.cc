@@ -102,7 +102,11 @@ Status Apply(const GlobalOptions& options, Context& context) {
   TRY(context.log.Open(options.log,
                        options.log_format == "json" ? LogFormat::kJson : LogFormat::kText,
                        options.debug));
-  if (!options.root.empty()) context.runtime.root = options.root;
+  context.runtime.rootless = options.rootless == "true"    ? Rootless::kYes
+                             : options.rootless == "false" ? Rootless::kNo
+                                                           : Rootless::kAuto;
+  context.runtime.root =
+      options.root.empty() ? DefaultRoot(context.runtime.rootless) : options.root;
   context.runtime.systemd_cgroup = options.systemd_cgroup;
   context.runtime.ignore_missing_controllers = IgnoreMissingControllersByEnvironment();
   context.runtime.warn = [&context](const std::string& text) { context.log.Warning(text); };

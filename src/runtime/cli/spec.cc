@@ -22,7 +22,8 @@ void MakeRootless(oci::Spec& spec) {
   for (oci::Mount& mount : spec.mounts) {
     std::erase(mount.options, "gid=5");  // the group is not mapped
     if (mount.destination == "/sys") {
-      mount = {"/sys", "none", "/sys", {"rbind", "nosuid", "noexec", "nodev", "ro"}, {}, {}};
+      // All of it read-only: below it lie the host's cgroups, of which the user may own some.
+      mount = {"/sys", "none", "/sys", {"rbind", "nosuid", "noexec", "nodev", "rro"}, {}, {}};
     }
   }
 }
