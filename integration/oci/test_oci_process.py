@@ -197,7 +197,6 @@ def test_preserved_descriptors(bundle):
     assert seen == {"fds": [0, 1, 2, 3], "readfd=3": "three"}
 
 
-@pytest.mark.checklist(79)
 def test_listen_fds(bundle, monkeypatch):
     monkeypatch.setenv("LISTEN_FDS", "1")
     far, how = hand_over(b"socket")

@@ -59,6 +59,9 @@ constexpr std::array<std::string_view, 7> kSuperblock = {
 // about the kernel's log; i_version is the file system's own decision since Linux 5.17.
 constexpr std::array<std::string_view, 5> kWithoutEffect = {"defaults", "iversion", "loud",
                                                             "noiversion", "silent"};
+// Words of crun that forbid or change how links are followed: to ignore them would be unsafe.
+constexpr std::array<std::string_view, 3> kOfAnotherRuntime = {"copy-symlink", "dest-nofollow",
+                                                               "src-nofollow"};
 
 struct SwitchOption {
   std::string_view name;
@@ -142,9 +145,11 @@ Result<MountOptions> ParseMountOptions(const oci::Mount& mount, const std::strin
   MountOptions options;
   for (std::size_t i = 0; i < mount.options.size(); ++i) {
     const std::string& option = mount.options[i];
+    const std::string here = pointer + "/options/" + std::to_string(i);
     if (option.find('\0') != std::string::npos)
-      return Error{Code::kInvalidConfig, EINVAL,
-                   pointer + "/options/" + std::to_string(i) + ": contains a NUL byte"};
+      return Error{Code::kInvalidConfig, EINVAL, here + ": contains a NUL byte"};
+    if (Contains(kOfAnotherRuntime, option))
+      return Error{Code::kUnsupported, 0, here + ": \"" + option + "\" is not supported"};
     if (!ApplyKnown(option, options)) AddData(option, options);
   }
   options.idmap = options.idmap || options.recursive_idmap;
