@@ -6,7 +6,7 @@ import os
 import pytest
 
 KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
-STATUS = {"prestart": "creating", "createRuntime": "creating", "createContainer": "creating",
+STATUS = {"prestart": "created", "createRuntime": "creating", "createContainer": "creating",
           "startContainer": "created", "poststart": "running", "poststop": "stopped"}
 
 

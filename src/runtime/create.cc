@@ -197,9 +197,13 @@ Status RunRuntimeHooks(Creation& creation) {
   const oci::Hooks& hooks = creation.plan.hooks;
   if (hooks.prestart.empty() && hooks.create_runtime.empty()) return {};
   TRY(ExpectSync(creation.sync.get(), SyncKind::kMounted));
-  oci::State state = ToOciState(creation.state, oci::ContainerStatus::kCreating);
+  // prestart is older than "creating": its hooks have always read "created", which the lifecycle
+  // allows, since they come after the step that creates the environment.
+  oci::State state = ToOciState(creation.state, oci::ContainerStatus::kCreated);
   state.pid = creation.process.pid;
   TRY(RunHooks(hooks.prestart, "prestart", state));
+  state = ToOciState(creation.state, oci::ContainerStatus::kCreating);
+  state.pid = creation.process.pid;
   TRY(RunHooks(hooks.create_runtime, "createRuntime", state));
   return OrLastWord(creation, SendSync(creation.sync.get(), SyncKind::kHooksRun));
 }

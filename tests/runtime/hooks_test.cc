@@ -63,7 +63,7 @@ TEST_F(HooksTest, AllSixKindsGetTheState) {
   ASSERT_TRUE(started.has_value()) << started.error().message;
   ASSERT_TRUE(Delete(runtime_, id_, true).has_value());
   const std::vector<std::tuple<std::string, std::string, pid_t>> expected = {
-      {"prestart", "creating", state->pid}, {"createRuntime", "creating", state->pid},
+      {"prestart", "created", state->pid},  {"createRuntime", "creating", state->pid},
       {"createContainer", "creating", 1},   {"startContainer", "created", 1},
       {"poststart", "running", state->pid},
   };
