@@ -122,16 +122,16 @@ Status MarkReady(ContainerCreate& create) {
 constexpr Step<ContainerCreate> kSteps[] = {
     {"write-record", "-", "-",
      "Recovery must know of the container before anything outside the daemon does.", WriteRecord,
-     RemoveRecord, UndoAfter::kAttempt},
+     RemoveRecord, "deletes it", UndoAfter::kAttempt},
     {"make-bundle", "mkdir(2)", "bundle.md", "Where config.json and the root filesystem will be.",
-     MakeBundleDirectory, RemoveBundleDirectory, UndoAfter::kAttempt},
+     MakeBundleDirectory, RemoveBundleDirectory, "removes it", UndoAfter::kAttempt},
     {"prepare-snapshot", "-", "-", "A writable layer above the image's.", PrepareSnapshot,
-     RemoveSnapshot, UndoAfter::kAttempt},
+     RemoveSnapshot, "unmounts and removes it", UndoAfter::kAttempt},
     {"write-config", "openat2(2)", "config.md", "Users are looked up in the image's own files.",
      WriteSpec},
     {"start-shim", "clone3(2)", "runtime.md#create",
      "The shim creates the container, which waits for StartContainer.", StartShim, EndShim,
-     UndoAfter::kAttempt},
+     "deletes the container, ends the shim", UndoAfter::kAttempt},
     {"mark-ready", "-", "-", "From here on the container exists for others.", MarkReady},
 };
 

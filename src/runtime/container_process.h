@@ -16,6 +16,7 @@
 #include "plan.h"
 #include "state_file.h"
 #include "sync.h"
+#include "trace_memory.h"
 
 namespace coracle::runtime {
 
@@ -33,6 +34,7 @@ struct ProcessSetup {
   int kept_fds = 0;    // 3 .. 3+n-1 belong to the program
   int listen_fds = 0;  // how many of them by LISTEN_FDS
   bool new_keyring = true;
+  const TraceMemory* trace = nullptr;
 };
 
 // State of the process itself, on its side.
@@ -54,8 +56,10 @@ struct NewProcess {
   UniqueFd proc = {};
   bool enter_as_user = false;
   int conversation = -1;  // where a failure is told: sync, later the connection of `start`
-  std::array<std::uint32_t, kMaxTimedSteps> step_us = {};
 };
+
+// Of these steps: the injected faults, and the trace.
+StepObserver ObserverOf(const ProcessSetup& setup);
 
 std::span<const Step<NewProcess>> ContainerSteps();  // create: into the container
 std::span<const Step<NewProcess>> EnterSteps();      // exec: into an existing one

@@ -111,6 +111,7 @@ Status OpenSockets(Creation& creation) {
       .kept_fds = creation.listen_fds + creation.options.io.preserve_fds,
       .listen_fds = creation.listen_fds,
       .new_keyring = !creation.options.no_new_keyring,
+      .trace = creation.trace ? &*creation.trace : nullptr,
   };
   NewProcess process{.setup = setup,
                      .plan = &plan,
@@ -209,11 +210,7 @@ Status RunRuntimeHooks(Creation& creation) {
 }
 
 Status AwaitReady(Creation& creation) {
-  const SyncMessage ready = TRY(ExpectSync(creation.sync.get(), SyncKind::kReady));
-  if (!creation.runtime.observer.done) return {};
-  std::size_t index = 0;
-  for (const auto& step : ContainerSteps())
-    creation.runtime.observer.done(step.name, ready.step_us[index++]);
+  TRY(ExpectSync(creation.sync.get(), SyncKind::kReady));
   return {};
 }
 
@@ -238,11 +235,13 @@ Status RecordCreated(Creation& creation) {
 
 constexpr Step<Creation> kCreateSteps[] = {
     {"take-id", "mkdir(2), flock(2)", "runtime.md#create",
-     "The id is taken from here on, and its directory is the container's lock.", TakeId, ReleaseId},
+     "The id is taken from here on, and its directory is the container's lock.", TakeId, ReleaseId,
+     "removes the directory"},
     {"record-intent", "open(2), write(2), rename(2)", "runtime.md#state",
      "Whatever happens to us now, `delete` will know what there may be.", RecordIntent},
     {"make-cgroup", "mkdir(2), write(2)", "config-linux.md#cgroups-path",
-     "Before the process, so that it is born inside.", MakeContainerCgroup, RemoveContainerCgroup},
+     "Before the process, so that it is born inside.", MakeContainerCgroup, RemoveContainerCgroup,
+     "kills what is in it, removes what was made"},
     {"compile-seccomp", "-", "config-linux.md#seccomp",
      "Here, where there are memory, libraries and a cache.", Compile},
     {"open-sources", "open_tree(2), open(2)", "config.md#mounts",
@@ -251,21 +250,22 @@ constexpr Step<Creation> kCreateSteps[] = {
      "The container process will wait on one for `start`, and give a terminal to the other.",
      OpenSockets},
     {"clone-process", "clone3(2)", "config-linux.md#namespaces",
-     "One call makes the process, its new namespaces, and puts it into the cgroup.", Clone, Kill},
+     "One call makes the process, its new namespaces, and puts it into the cgroup.", Clone, Kill,
+     "SIGKILL, and waits for the death"},
     {"set-oom-score", "write(2)", "config.md#linux-process",
      "From outside: in a user namespace the process could not lower it.", SetOomScore},
     {"write-id-maps", "write(2)", "config-linux.md#user-namespace-mappings",
      "The process itself may map no more than its own id.", GiveIds},
     {"limit-cgroup", "bpf(2), write(2)", "config-linux.md#control-groups",
      "While the container process mounts; the device program decides from here on.", LimitCgroup},
-    {"run-runtime-hooks", "posix_spawn(3)", "config.md#createRuntime-hooks",
+    {"run-runtime-hooks", "posix_spawn(3)", "config.md#createruntime-hooks",
      "In our namespaces, when the container's mounts are there.", RunRuntimeHooks},
     {"await-ready", "recvmsg(2)", "runtime.md#lifecycle",
      "The container process is done, or its Error is ours.", AwaitReady},
     {"apply-last-limits", "write(2)", "config-linux.md#control-groups",
      "Limits that could have hit our own preparation: memory.max, pids.max.", ApplyLastLimits},
     {"write-pid-file", "open(2), write(2), rename(2)", "-",
-     "Supervisors read it as soon as `create` returns.", WritePid, RemovePid},
+     "Supervisors read it as soon as `create` returns.", WritePid, RemovePid, "removes it"},
     {"record-created", "write(2), rename(2), sendmsg(2)", "runtime.md#lifecycle",
      "From here on the container lives without us.", RecordCreated},
 };
@@ -302,14 +302,23 @@ StateFile InitialState(const Plan& plan, const oci::Spec& spec) {
   return state;
 }
 
+// What comes before the steps touches nothing: only a trace has it.
+constexpr StepTime kReadConfig{.step = "read-config", .spec = "bundle.md#container-format"};
+constexpr StepTime kMakePlan{.step = "make-plan", .spec = "-"};
+
 Result<oci::State> CreateUnnamed(const Runtime& runtime, const CreateOptions& options) {
   TRY(ValidateId(options.id));
   const std::string bundle = Absolute(options.bundle);
   const std::string config =
       options.config_file.empty() ? bundle + "/config.json" : options.config_file;
-  const std::string text = TRY(ReadFile(config));
-  const oci::Spec spec = TRY(oci::ParseSpec(text, config));
-  const Plan plan = TRY(MakePlan(runtime, {.spec = spec, .id = options.id, .bundle = bundle}));
+  std::string text;
+  const oci::Spec spec = TRY(Observed(runtime.observer, kReadConfig, [&]() -> Result<oci::Spec> {
+    text = TRY(ReadFile(config));
+    return oci::ParseSpec(text, config);
+  }));
+  const Plan plan = TRY(Observed(runtime.observer, kMakePlan, [&] {
+    return MakePlan(runtime, {.spec = spec, .id = options.id, .bundle = bundle});
+  }));
   Creation creation{.runtime = runtime,
                     .options = options,
                     .plan = plan,
@@ -319,7 +328,10 @@ Result<oci::State> CreateUnnamed(const Runtime& runtime, const CreateOptions& op
                     .listen_fds = ListenFds()};
   if (creation.state.owner_uid != 0) TRY(CheckUnprivileged(spec));
   TRY(CheckKeptFds(options.io, creation.listen_fds));
-  TRY(RunSteps(CreateSteps(), creation, runtime.observer));
+  if (runtime.observer.done) creation.trace.emplace(TRY(TraceMemory::Make()));
+  const Status created = RunSteps(CreateSteps(), creation, runtime.observer);
+  if (creation.trace) creation.trace->Report("container", runtime.observer);
+  if (!created.has_value()) return created.error();
   return ToOciState(creation.state, oci::ContainerStatus::kCreated);
 }
 

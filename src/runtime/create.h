@@ -1,6 +1,7 @@
 // State of one `create`, on the runtime's side.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,6 +32,7 @@ struct Creation {
   std::vector<OpenedNamespace> namespaces = {};
   UniqueFd listener = {}, console = {}, sync = {};
   ClonedProcess process = {};
+  std::optional<TraceMemory> trace = {};
 };
 
 std::span<const Step<Creation>> CreateSteps();

@@ -53,11 +53,11 @@ constexpr Step<NewProcess> kEnterSteps[] = {
 std::span<const Step<NewProcess>> EnterSteps() { return kEnterSteps; }
 
 void RunExecProcess(NewProcess process) noexcept {
-  const StepObserver observer{.fault = process.setup.observer.fault};
+  const StepObserver observer = ObserverOf(process.setup);
   Status status = RunSteps(EnterSteps(), process, observer);
   if (status.has_value()) {
     // The pid file is written, the score set: only now may the program run.
-    const Result<SyncMessage> go = ExpectSync(process.conversation, SyncKind::kCreated);
+    const Result<UniqueFd> go = ExpectSync(process.conversation, SyncKind::kCreated);
     if (!go.has_value()) ::_exit(1);
     status = RunSteps(ProgramSteps(), process, observer);
   }

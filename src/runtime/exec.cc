@@ -92,6 +92,7 @@ Status OpenParts(Execution& execution) {
       .console = execution.console.get(),
       .kept_fds = execution.listen_fds + execution.options.io.preserve_fds,
       .listen_fds = execution.listen_fds,
+      .trace = execution.trace ? &*execution.trace : nullptr,
   };
   NewProcess process{.setup = setup,
                      .target_pidfd = execution.target.get(),
@@ -164,11 +165,12 @@ constexpr Step<Execution> kExecSteps[] = {
     {"open-parts", "connect(2), open(2)", "-",
      "The console socket and the cgroup, with the host's eyes and rights.", OpenParts},
     {"clone-process", "setns(2), clone3(2)", "config-linux.md#namespaces",
-     "Born in the PID namespace and in the cgroup: nothing to move afterwards.", Clone, Kill},
+     "Born in the PID namespace and in the cgroup: nothing to move afterwards.", Clone, Kill,
+     "SIGKILL, and waits for the death"},
     {"set-oom-score", "write(2)", "config.md#linux-process",
      "From outside: in a user namespace the process could not lower it.", SetOomScore},
     {"write-pid-file", "open(2), write(2), rename(2)", "-",
-     "Supervisors read it as soon as `exec` returns.", WritePid, RemovePid},
+     "Supervisors read it as soon as `exec` returns.", WritePid, RemovePid, "removes it"},
     {"await-program", "sendmsg(2), recvmsg(2)", "runtime.md#start",
      "execve(2) has worked, or the Error of the process is ours.", AwaitProgram},
 };
@@ -179,7 +181,10 @@ Result<pid_t> ExecUnnamed(const Runtime& runtime, const ExecOptions& options) {
                       .paths = TRY(Load(runtime, options.id)).paths,
                       .listen_fds = ListenFds()};
   TRY(CheckKeptFds(options.io, execution.listen_fds));
-  TRY(RunSteps(ExecSteps(), execution, runtime.observer));
+  if (runtime.observer.done) execution.trace.emplace(TRY(TraceMemory::Make()));
+  const Status executed = RunSteps(ExecSteps(), execution, runtime.observer);
+  if (execution.trace) execution.trace->Report("exec", runtime.observer);
+  if (!executed.has_value()) return executed.error();
   return execution.process.pid;
 }
 

@@ -28,6 +28,7 @@ struct Execution {
   std::uint64_t target_namespaces = 0;
   UniqueFd cgroup = {}, console = {}, sync = {};
   ClonedProcess process = {};
+  std::optional<TraceMemory> trace = {};
 };
 
 std::span<const Step<Execution>> ExecSteps();

@@ -2,6 +2,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "console.h"
@@ -108,7 +109,7 @@ Status Pivot(NewProcess& process) {
 
 Status Verify(NewProcess& process) { return VerifyRoot(process.root_fd); }
 
-Status SayReady(NewProcess& process) { return SendReady(process.conversation, process.step_us); }
+Status SayReady(NewProcess& process) { return SendSync(process.conversation, SyncKind::kReady); }
 
 constexpr Step<NewProcess> kContainerSteps[] = {
     {"await-id-maps", "recvmsg(2)", "config-linux.md#user-namespace-mappings",
@@ -142,9 +143,9 @@ constexpr Step<NewProcess> kContainerSteps[] = {
      "In the fresh /dev, whose every component was opened inside the root.", MakeDevices},
     {"connect-stdio", "ioctl(2), sendmsg(2), dup2(2)", "config.md#process",
      "The given descriptors, or a terminal of the container's own devpts.", ConnectInput},
-    {"await-runtime-hooks", "sendmsg(2), recvmsg(2)", "config.md#createRuntime",
+    {"await-runtime-hooks", "sendmsg(2), recvmsg(2)", "config.md#createruntime-hooks",
      "They see all mounts from the runtime's side, before the root changes.", AwaitRuntimeHooks},
-    {"run-container-hooks", "posix_spawn(3)", "config.md#createContainer-hooks",
+    {"run-container-hooks", "posix_spawn(3)", "config.md#createcontainer-hooks",
      "Found on the host's root, run in the container's namespaces.", RunContainerHooks},
     {"write-sysctls", "openat2(2), write(2)", "config-linux.md#sysctl",
      "Through a private procfs, before the visible one becomes read-only.", WriteSettings},
@@ -168,23 +169,39 @@ constexpr Step<NewProcess> kContainerSteps[] = {
     {"say-ready", "sendmsg(2)", "runtime.md#lifecycle",
      "The container is `created`; only the program's start is left.", SayReady},
 };
-static_assert(std::size(kContainerSteps) <= kMaxTimedSteps);
 
 [[noreturn]] void Fail(const NewProcess& process, const Error& error) noexcept {
   (void)SendFailure(process.conversation, error);  // the exit itself also tells the runtime
   ::_exit(1);
 }
 
+struct Caller {
+  int connection = -1;
+  bool traces = false;  // it has given its end of the connection a name
+};
+
 // Until `start` connects. The runtime's death before kCreated ends this process: no state names
 // it yet.
-Result<int> AwaitStart(const NewProcess& process) {
+Result<Caller> AwaitStart(const NewProcess& process) {
   TRY(ExpectSync(process.conversation, SyncKind::kCreated));
   ::close(process.conversation);
   for (;;) {
-    const int connection = ::accept4(process.setup.listener, nullptr, nullptr, SOCK_CLOEXEC);
-    if (connection >= 0) return connection;
+    sockaddr_un name{};
+    socklen_t size = sizeof name;
+    const int connection =
+        ::accept4(process.setup.listener, reinterpret_cast<sockaddr*>(&name), &size, SOCK_CLOEXEC);
+    if (connection >= 0) return Caller{connection, size > sizeof name.sun_family};
     if (errno != EINTR && errno != ECONNABORTED) return KernelError("accept4(2) start.sock");
   }
+}
+
+Status RunProgramSteps(NewProcess& process, bool traced) {
+  StepObserver observer{.fault = process.setup.observer.fault};
+  if (!traced) return RunSteps(ProgramSteps(), process, observer);
+  const TraceMemory trace =
+      TRY(TraceMemory::Open(TRY(ExpectSync(process.conversation, SyncKind::kTrace))));
+  trace.Observe(observer);
+  return RunSteps(ProgramSteps(), process, observer);
 }
 
 }  // namespace
@@ -192,20 +209,14 @@ Result<int> AwaitStart(const NewProcess& process) {
 std::span<const Step<NewProcess>> ContainerSteps() { return kContainerSteps; }
 
 void RunContainerProcess(NewProcess process) noexcept {
-  std::size_t index = 0;
-  StepObserver observer{.fault = process.setup.observer.fault};
-  if (process.setup.observer.done)
-    observer.done = [&](std::string_view, std::uint64_t us) {
-      process.step_us[index++] = static_cast<std::uint32_t>(us);
-    };
-  Status status = RunSteps(ContainerSteps(), process, observer);
+  Status status = RunSteps(ContainerSteps(), process, ObserverOf(process.setup));
   if (!status.has_value()) Fail(process, status.error());
 
-  const Result<int> connection = AwaitStart(process);
-  if (!connection.has_value()) ::_exit(1);
-  process.conversation = *connection;
+  const Result<Caller> caller = AwaitStart(process);
+  if (!caller.has_value()) ::_exit(1);
+  process.conversation = caller->connection;
   ::close(process.setup.listener);
-  status = RunSteps(ProgramSteps(), process, {.fault = process.setup.observer.fault});
+  status = RunProgramSteps(process, caller->traces);
   Fail(process, status.has_value() ? Error{Code::kProtocol, 0, "no program"} : status.error());
 }
 

@@ -104,7 +104,7 @@ Status Execute(NewProcess& process) {
 }
 
 constexpr Step<NewProcess> kProgramSteps[] = {
-    {"run-start-hooks", "posix_spawn(3)", "config.md#startContainer-hooks",
+    {"run-start-hooks", "posix_spawn(3)", "config.md#startcontainer-hooks",
      "Found and run in the container, before the program.", RunStartHooks},
     {"own-stdio", "fchown(2)", "config.md#process",
      "A user who is not root may open /dev/stdout again.", OwnStdio},
@@ -146,6 +146,12 @@ void TellListenFds(NewProcess& process) {
 }  // namespace
 
 std::span<const Step<NewProcess>> ProgramSteps() { return kProgramSteps; }
+
+StepObserver ObserverOf(const ProcessSetup& setup) {
+  StepObserver observer{.fault = setup.observer.fault};
+  if (setup.trace != nullptr) setup.trace->Observe(observer);
+  return observer;
+}
 
 Status BecomeNamespaceRoot(NewProcess& process) {
   return IsUserNamespaced(process) ? BecomeRootOfUserNamespace() : Status();

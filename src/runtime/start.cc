@@ -1,14 +1,16 @@
 // start: runtime.md#start. The container process waits; we connect, and hear how it ends.
+#include "start.h"
+
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "coracle/base/id.h"
-#include "coracle/runtime/container.h"
 #include "coracle/sys/socket.h"
 #include "hooks.h"
 #include "launch.h"
 #include "loaded.h"
+#include "sync.h"
 
 namespace coracle::runtime {
 namespace {
@@ -27,36 +29,60 @@ Status CheckCreated(const StatePaths& paths, const StateFile& file) {
       "cannot start a container in the " + std::string(oci::StatusName(status)) + " state"};
 }
 
-// Connected: from this moment the container counts as started, whatever becomes of us.
-Result<UniqueFd> Connect(const StatePaths& paths) {
-  Result<UniqueFd> connection = sys::ConnectUnix(paths.start_socket, SOCK_SEQPACKET);
-  ::unlink(paths.start_socket.c_str());
-  return connection;
+Status TakeCreated(Starting& starting) {
+  starting.lock = TRY(LockState(starting.paths));
+  starting.file = TRY(ReadStateFile(starting.paths));
+  return CheckCreated(starting.paths, starting.file);
 }
 
-// config.md#poststart: a failing hook ends the container.
-Status RunPoststart(const Runtime& runtime, const StatePaths& paths, const StateFile& file) {
-  if (!file.has_poststart) return {};
-  const oci::Spec spec = TRY(ReadConfigCopy(paths));
-  Status run =
-      RunHooks(spec.hooks.poststart, "poststart", ToOciState(file, oci::ContainerStatus::kRunning));
-  if (!run.has_value()) (void)Kill(runtime, file.id, SIGKILL, true);
+// Connected: from this moment the container counts as started, whatever becomes of us.
+Status Connect(Starting& starting) {
+  Result<UniqueFd> connection =
+      sys::ConnectUnix(starting.paths.start_socket, SOCK_SEQPACKET, starting.trace.has_value());
+  ::unlink(starting.paths.start_socket.c_str());
+  starting.connection = TRY(std::move(connection));
+  if (!starting.trace) return {};
+  return SendSync(starting.connection.get(), SyncKind::kTrace, starting.trace->fd());
+}
+
+Status AwaitProgram(Starting& starting) {
+  const Status finished =
+      FinishExecve(starting.connection.get(), starting.paths,
+                   ToOciState(starting.file, oci::ContainerStatus::kCreated), starting.file.pid);
+  if (starting.trace) starting.trace->Report("container", starting.runtime.observer);
+  return finished;
+}
+
+Status RunPoststart(Starting& starting) {
+  if (!starting.file.has_poststart) return {};
+  const oci::Spec spec = TRY(ReadConfigCopy(starting.paths));
+  Status run = RunHooks(spec.hooks.poststart, "poststart",
+                        ToOciState(starting.file, oci::ContainerStatus::kRunning));
+  if (!run.has_value()) (void)Kill(starting.runtime, starting.file.id, SIGKILL, true);
   return run;
 }
 
+constexpr Step<Starting> kStartSteps[] = {
+    {"take-created", "flock(2), open(2)", "runtime.md#start",
+     "Only a container that is `created` can start, and only once.", TakeCreated},
+    {"connect", "connect(2), unlink(2)", "runtime.md#start",
+     "The container process waits for this; from here on it counts as started.", Connect},
+    {"await-program", "recvmsg(2)", "runtime.md#start",
+     "execve(2) has worked, or the Error of the process is ours.", AwaitProgram},
+    {"run-poststart-hooks", "posix_spawn(3)", "config.md#poststart",
+     "The program runs already; a hook that fails ends the container.", RunPoststart},
+};
+
 Status StartUnnamed(const Runtime& runtime, const std::string& id) {
   TRY(ValidateId(id));
-  const StatePaths paths = PathsOf(runtime.root, id);
-  const UniqueFd lock = TRY(LockState(paths));
-  const StateFile file = TRY(ReadStateFile(paths));
-  TRY(CheckCreated(paths, file));
-  const UniqueFd connection = TRY(Connect(paths));
-  TRY(FinishExecve(connection.get(), paths, ToOciState(file, oci::ContainerStatus::kCreated),
-                   file.pid));
-  return RunPoststart(runtime, paths, file);
+  Starting starting{.runtime = runtime, .paths = PathsOf(runtime.root, id)};
+  if (runtime.observer.done) starting.trace.emplace(TRY(TraceMemory::Make()));
+  return RunSteps(StartSteps(), starting, runtime.observer);
 }
 
 }  // namespace
+
+std::span<const Step<Starting>> StartSteps() { return kStartSteps; }
 
 Status Start(const Runtime& runtime, const std::string& id) {
   return Named("start", id, StartUnnamed(runtime, id));

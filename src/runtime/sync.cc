@@ -73,12 +73,6 @@ Status SendSync(int socket, SyncKind kind, int fd) {
   return Send(socket, message, fd);
 }
 
-Status SendReady(int socket, const std::array<std::uint32_t, kMaxTimedSteps>& step_us) {
-  SyncMessage message;
-  message.step_us = step_us;
-  return Send(socket, message);
-}
-
 Status SendFailure(int socket, const Error& error) {
   SyncMessage message;
   message.kind = SyncKind::kFailed;
@@ -89,11 +83,11 @@ Status SendFailure(int socket, const Error& error) {
   return Send(socket, message);
 }
 
-Result<SyncMessage> ExpectSync(int socket, SyncKind expected) {
-  const Packet packet = TRY(Receive(socket));
+Result<UniqueFd> ExpectSync(int socket, SyncKind expected) {
+  Packet packet = TRY(Receive(socket));
   if (packet.end) return Error{Code::kProtocol, 0, "the other process died without a word"};
   if (packet.message.kind != expected) return Unexpected();
-  return packet.message;
+  return std::move(packet.fd);
 }
 
 Result<UniqueFd> AwaitExecve(int socket) {

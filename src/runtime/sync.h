@@ -9,13 +9,14 @@
 //      runs those hooks
 //      kHooksRun            ------------>
 //      loads the device program, limits    mounts, devices, pivot_root, ...
-//                           <------------  kReady     (and how long each of its steps took)
+//                           <------------  kReady
 //      writes the state: `created`
 //      kCreated             ------------>  waits on its listening socket, start.sock
 //
 //      runtime (start), another program    container process
 //      ----------------                    -----------------
 //      connect(2)           ------------>  accept(2)
+//      kTrace + memory      ------------>  (only with a trace: from a connection with a name)
 //                                          startContainer hooks, credentials, seccomp
 //                           <------------  kSeccompListener + descriptor  (only with a listener)
 //      hands it to the agent
@@ -43,12 +44,11 @@ enum class SyncKind : std::uint8_t {
   kHooksRun,
   kReady,
   kCreated,
+  kTrace,
   kSeccompListener,
   kSeccompTaken,
   kFailed,
 };
-
-inline constexpr std::size_t kMaxTimedSteps = 48;
 
 struct SyncMessage {
   SyncKind kind = SyncKind::kReady;
@@ -56,15 +56,13 @@ struct SyncMessage {
   std::int32_t errnum = 0;
   std::array<char, 40> step{};
   std::array<char, 2000> text{};
-  std::array<std::uint32_t, kMaxTimedSteps> step_us{};
 };
 
 Status SendSync(int socket, SyncKind kind, int fd = -1);
-Status SendReady(int socket, const std::array<std::uint32_t, kMaxTimedSteps>& step_us);
 Status SendFailure(int socket, const Error& error);
 
-// A kFailed message becomes the returned Error.
-Result<SyncMessage> ExpectSync(int socket, SyncKind expected);
+// The descriptor that came with it, if any. A kFailed message becomes the returned Error.
+Result<UniqueFd> ExpectSync(int socket, SyncKind expected);
 
 // Until the end of the conversation, which is execve(2). A seccomp listener that comes on the way
 // is returned, and the other side waits for kSeccompTaken; empty at the end.

@@ -74,9 +74,11 @@ Result<UniqueFd> ListenUnix(const std::string& path, mode_t mode, int type) {
   return fd;
 }
 
-Result<UniqueFd> ConnectUnix(const std::string& path, int type) {
+Result<UniqueFd> ConnectUnix(const std::string& path, int type, bool named) {
   const Address address = TRY(MakeAddress(path));
   UniqueFd fd = TRY(NewSocket(type));
+  if (named && ::bind(fd.get(), Raw(address), sizeof address.raw.sun_family) != 0)
+    return KernelError("bind(2) autobind");
   while (::connect(fd.get(), Raw(address), address.size) != 0) {
     if (errno == EINTR) continue;
     Error error = KernelError("connect(2) path=" + path);

@@ -29,7 +29,7 @@ constexpr Step<Log> kSteps[] = {
        log.text += "3";
        return {};
      },
-     [](Log& log) noexcept { log.text += "c"; }, UndoAfter::kAttempt},
+     [](Log& log) noexcept { log.text += "c"; }, "its letter", UndoAfter::kAttempt},
 };
 
 TEST(RunSteps, RunsAllInOrder) {
@@ -45,6 +45,27 @@ TEST(RunSteps, UndoesOnlyWhatCompletedAndNamesTheStep) {
   EXPECT_EQ(status.error().step, "second");
   EXPECT_EQ(status.error().message, "second (spec.md#second): no");
   EXPECT_EQ(log.text, "12a");
+}
+
+TEST(RunSteps, TellsTheObserverWhenEachStepRan) {
+  Log log{.text = "", .fail_second = true};
+  std::uint64_t clock = 100;
+  std::string begun;
+  std::vector<StepTime> done;
+  StepObserver observer;
+  observer.now = [&] { return clock += 10; };
+  observer.begun = [&](const StepTime& time) { begun += time.step; };
+  observer.done = [&](const StepTime& time) { done.push_back(time); };
+  EXPECT_FALSE(RunSteps(std::span<const Step<Log>>(kSteps), log, observer).has_value());
+  EXPECT_EQ(begun, "firstsecond");
+  ASSERT_EQ(done.size(), 2U);
+  EXPECT_EQ(done[0].step, "first");
+  EXPECT_EQ(done[0].start_us, 110U);
+  EXPECT_EQ(done[0].us, 10U);
+  EXPECT_FALSE(done[0].failed);
+  EXPECT_EQ(done[1].spec, "spec.md#second");
+  EXPECT_EQ(done[1].start_us, 130U);
+  EXPECT_TRUE(done[1].failed);
 }
 
 TEST(RunSteps, UndoesAFailedAttemptWhereTheTableSaysSo) {

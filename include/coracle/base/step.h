@@ -27,18 +27,28 @@ struct Step {
   std::string_view why;    // one sentence
   Status (*run)(Context&);
   void (*undo)(Context&) noexcept = nullptr;
+  std::string_view undone = {};  // in words, for the docs: what `undo` does
   UndoAfter undo_after = UndoAfter::kSuccess;
 };
 
-// What a run of steps tells to the outside. Both members may be empty.
+std::uint64_t MonotonicMicroseconds();
+
+// When one step ran, and where.
+struct StepTime {
+  std::string_view process = {};  // empty: the process that tells it
+  std::string_view step = {}, spec = {};
+  std::uint64_t start_us = 0, us = 0;  // by the observer's clock
+  bool failed = false;
+};
+
+// What a run of steps tells to the outside. Without the first three nothing is measured.
 struct StepObserver {
   // Tests replace this to fail one step: true = fail here instead of running it.
   std::function<bool(std::string_view step)> fault = {};
-  // Called after each step that ran (`--trace`).
-  std::function<void(std::string_view step, std::uint64_t microseconds)> done = {};
+  // Called before and after each step (`--trace`): the last one may never return.
+  std::function<void(const StepTime&)> begun = {}, done = {};
+  std::function<std::uint64_t()> now = MonotonicMicroseconds;
 };
-
-std::uint64_t MonotonicMicroseconds();
 
 template <class Context>
 void UndoSteps(std::span<const Step<Context>> steps, Context& context) noexcept {
@@ -50,20 +60,33 @@ void UndoSteps(std::span<const Step<Context>> steps, Context& context) noexcept 
 // Puts the step and its section in front of the error, unless an inner step already did.
 Error AtStep(std::string_view name, std::string_view spec, Error error);
 
+// Runs `work`, and tells the observer of it as of one step.
+template <class Work>
+auto Observed(const StepObserver& observer, StepTime time, const Work& work) {
+  if (observer.begun || observer.done) time.start_us = observer.now();
+  if (observer.begun) observer.begun(time);
+  auto result = work();
+  if (observer.done) {
+    time.us = observer.now() - time.start_us;
+    time.failed = !result.has_value();
+    observer.done(time);
+  }
+  return result;
+}
+
 // Runs `steps` in order. On failure undoes what was begun, newest first, and names the step.
 template <class Context>
 Status RunSteps(std::span<const Step<Context>> steps, Context& context,
                 const StepObserver& observer = {}) {
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const auto& step = steps[i];
-    const std::uint64_t begin = observer.done ? MonotonicMicroseconds() : 0;
-    Status status = observer.fault && observer.fault(step.name)
-                        ? Status(Error{Code::kKernel, EIO, "injected fault"})
-                        : step.run(context);
-    if (status.has_value()) {
-      if (observer.done) observer.done(step.name, MonotonicMicroseconds() - begin);
-      continue;
-    }
+    const StepTime time{.step = step.name, .spec = step.spec};
+    Status status = Observed(observer, time, [&] {
+      return observer.fault && observer.fault(step.name)
+                 ? Status(Error{Code::kKernel, EIO, "injected fault"})
+                 : step.run(context);
+    });
+    if (status.has_value()) continue;
     UndoSteps(steps.first(step.undo_after == UndoAfter::kAttempt ? i + 1 : i), context);
     return AtStep(step.name, step.spec, std::move(status).error());
   }

@@ -8,12 +8,14 @@
 #include "coracle/base/result.h"
 #include "coracle/runtime/container.h"
 #include "log.h"
+#include "trace.h"
 
 namespace coracle::runtime::cli {
 
 struct Context {
   Runtime runtime;
   Log log;
+  Trace trace;
   int exit_code_of_failure = 1;
 };
 

@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <string_view>
 
 #include "cli.h"
@@ -36,7 +35,7 @@ constexpr Verb kVerbs[] = {
     {"events", "print statistics and out-of-memory events", RunEvents},
     {"features", "print what this runtime can do (features.md)", RunFeatures},
     {"spec", "write an example config.json", RunSpec},
-    {"explain", "print what `create` does for a bundle, step by step", RunExplain}};
+    {"explain", "print what `create` and `start` do for a bundle, step by step", RunExplain}};
 
 std::string VerbList() {
   std::string text = "verbs (`coracle VERB --help` for each):\n";
@@ -69,7 +68,8 @@ void AddGlobalOptions(Arguments& arguments, GlobalOptions& options) {
                  "cgroupsPath is slice:prefix:name, made by systemd");
   arguments.Text("--rootless", options.rootless, "true, false or auto");
   arguments.FlagWithValue("--trace", "text", options.trace,
-                          "time each step, to standard error: text or json");
+                          "time each step of all processes: text, json (an object per line) "
+                          "or svg (a picture), to standard error; or FORM:FILE");
   arguments.Flag("-v,--version", options.version, "print the version");
   arguments.Rest(options.rest, "verb [arguments]");
   arguments.Footer(VerbList());
@@ -84,21 +84,9 @@ Status CheckWord(const char* option, const std::string& word, const Words& allow
   return Error{Code::kInvalidConfig, 0, text};
 }
 
-void PrintStep(std::string_view step, std::uint64_t microseconds, bool json) {
-  const std::string line =
-      json ? PrintJson({{"step", step}, {"us", microseconds}}) : std::string(step);
-  if (json) {
-    std::fprintf(stderr, "%s\n", line.c_str());
-  } else {
-    std::fprintf(stderr, "%8llu us  %s\n", static_cast<unsigned long long>(microseconds),
-                 line.c_str());
-  }
-}
-
 Status Apply(const GlobalOptions& options, Context& context) {
   TRY(CheckWord("--log-format", options.log_format, {"text", "json"}));
   TRY(CheckWord("--rootless", options.rootless, {"true", "false", "auto"}));
-  if (!options.trace.empty()) TRY(CheckWord("--trace", options.trace, {"text", "json"}));
   TRY(context.log.Open(options.log,
                        options.log_format == "json" ? LogFormat::kJson : LogFormat::kText,
                        options.debug));
@@ -110,12 +98,9 @@ Status Apply(const GlobalOptions& options, Context& context) {
   context.runtime.systemd_cgroup = options.systemd_cgroup;
   context.runtime.ignore_missing_controllers = IgnoreMissingControllersByEnvironment();
   context.runtime.warn = [&context](const std::string& text) { context.log.Warning(text); };
-  if (!options.trace.empty()) {
-    context.runtime.observer.done = [json = options.trace == "json"](std::string_view step,
-                                                                     std::uint64_t microseconds) {
-      PrintStep(step, microseconds, json);
-    };
-  }
+  if (options.trace.empty()) return {};
+  TRY(context.trace.Open(options.trace));
+  context.trace.Observe(context.runtime.observer);
   return {};
 }
 
@@ -135,6 +120,8 @@ int RunVerb(Context& context, Words words) {
   }
   words.erase(words.begin());
   const auto exit_code = verb->run(context, words);
+  const auto traced = context.trace.Finish(std::string(verb->name));
+  if (!traced.has_value()) context.log.Warning(traced.error().message);
   return exit_code.has_value() ? *exit_code : Fail(context, exit_code.error());
 }
 

@@ -1,0 +1,118 @@
+// delete: runtime.md#delete. Takes back what create made, whether or not that came to an end.
+#include "delete.h"
+
+#include <poll.h>
+#include <signal.h>
+
+#include "cgroup_manager.h"
+#include "coracle/base/file.h"
+#include "coracle/base/id.h"
+#include "coracle/runtime/cgroup.h"
+#include "coracle/sys/process.h"
+#include "hooks.h"
+#include "loaded.h"
+
+namespace coracle::runtime {
+namespace {
+
+constexpr int kDeathTimeoutMs = 10'000;
+
+Error StillThere(const StateFile& file) {
+  const std::string pid = std::to_string(file.pid);
+  const auto stat = sys::ReadProcessStat(file.pid);
+  return {Code::kKernel, EBUSY,
+          "process " + pid + " does not die; its state is " +
+              std::string(1, stat.has_value() ? stat->state : '?') + ", it waits in " +
+              ReadFile("/proc/" + pid + "/wchan").value_or("an unknown place")};
+}
+
+// SIGKILL to the container, also to one that is not `created` yet, and wait for its first process.
+Status EndProcesses(const StateFile& file) {
+  const Result<UniqueFd> pidfd = OpenContainerProcess(file);
+  if (!file.cgroup.empty()) TRY(SignalCgroup(file.cgroup, SIGKILL));
+  if (!pidfd.has_value()) return {};
+  (void)sys::pidfd_send_signal(pidfd->get(), SIGKILL);
+  pollfd polled{pidfd->get(), POLLIN, 0};
+  const int ready = ::poll(&polled, 1, kDeathTimeoutMs);
+  return ready > 0 ? Status() : Status(StillThere(file));
+}
+
+Status EndByForce(Deletion& deletion) {
+  const Result<StateFile> file = ReadStateFile(deletion.paths);
+  return deletion.force && file.has_value() ? EndProcesses(*file) : Status();
+}
+
+Status TakeStopped(Deletion& deletion) {
+  deletion.lock = TRY(LockState(deletion.paths));
+  Result<StateFile> file = ReadStateFile(deletion.paths);
+  if (!file.has_value())
+    return file.error().code == Code::kNotFound ? Status() : Status(file.error());
+  deletion.file = std::move(*file);
+  const oci::ContainerStatus status = DeriveStatus(deletion.paths, *deletion.file);
+  if (!deletion.force &&
+      (status == oci::ContainerStatus::kRunning || status == oci::ContainerStatus::kPaused))
+    return Error{
+        Code::kWrongState, EBUSY,
+        "cannot delete a container that is not stopped: " + std::string(oci::StatusName(status))};
+  if (deletion.file->has_poststop) deletion.spec = ReadConfigCopy(deletion.paths);
+  return {};
+}
+
+Status EndAll(Deletion& deletion) {
+  return deletion.file ? EndProcesses(*deletion.file) : Status();
+}
+
+Status RemoveItsCgroup(Deletion& deletion) {
+  if (!deletion.file || deletion.file->cgroup.empty()) return {};
+  TRY(RemoveCgroup(deletion.file->cgroup));
+  UndoMakeCgroup(deletion.file->cgroup_created);
+  return {};
+}
+
+Status RemoveState(Deletion& deletion) { return RemoveTree(deletion.paths.directory); }
+
+// config.md#poststop: a failing hook is a warning, and the next one runs.
+Status RunPoststop(Deletion& deletion) {
+  if (!deletion.spec.has_value()) return deletion.spec.error();
+  if (!deletion.file) return {};
+  const oci::State state = ToOciState(*deletion.file, oci::ContainerStatus::kStopped);
+  for (const oci::Hook& hook : deletion.spec->hooks.poststop) {
+    const Status run = RunHooks({hook}, "poststop", state);
+    if (!run.has_value() && deletion.runtime.warn) deletion.runtime.warn(run.error().message);
+  }
+  return {};
+}
+
+constexpr Step<Deletion> kDeleteSteps[] = {
+    {"end-by-force", "write(2), pidfd_send_signal(2), poll(2)", "-",
+     "Before the lock is taken: a creation or a start that hangs in a hook holds it.", EndByForce},
+    {"take-stopped", "flock(2), open(2)", "runtime.md#delete",
+     "A container that runs is deleted by force only.", TakeStopped},
+    {"end-processes", "write(2), pidfd_send_signal(2), poll(2)", "runtime.md#delete",
+     "Also one that only waits for `start`, and whatever is left in the cgroup.", EndAll},
+    {"remove-cgroup", "rmdir(2)", "runtime.md#delete",
+     "With the directories above it that were made for it, if nobody else uses them.",
+     RemoveItsCgroup},
+    {"remove-state", "unlinkat(2)", "runtime.md#delete",
+     "From here on the id is free; mounts and namespaces went with the processes.", RemoveState},
+    {"run-poststop-hooks", "posix_spawn(3)", "config.md#poststop",
+     "After all is gone; a hook that fails is a warning.", RunPoststop},
+};
+
+Status DeleteUnnamed(const Runtime& runtime, const std::string& id, bool force) {
+  TRY(ValidateId(id));
+  Deletion deletion{.runtime = runtime, .paths = PathsOf(runtime.root, id), .force = force};
+  Status deleted = RunSteps(DeleteSteps(), deletion, runtime.observer);
+  if (force && !deleted.has_value() && deleted.error().code == Code::kNotFound) return {};
+  return deleted;
+}
+
+}  // namespace
+
+std::span<const Step<Deletion>> DeleteSteps() { return kDeleteSteps; }
+
+Status Delete(const Runtime& runtime, const std::string& id, bool force) {
+  return Named("delete", id, DeleteUnnamed(runtime, id, force));
+}
+
+}  // namespace coracle::runtime
