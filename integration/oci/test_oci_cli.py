@@ -1,4 +1,4 @@
-"""The command line itself: version, help, features, spec, explain, events, update, usage."""
+"""The command line itself: version, help, features, spec, events, update, usage."""
 
 import json
 import os
@@ -76,36 +76,6 @@ def test_spec_for_a_user(bundle, runtime):
     kinds = {ns["type"] for ns in spec["linux"]["namespaces"]}
     assert "user" in kinds and "network" not in kinds
     assert spec["linux"]["uidMappings"] == [{"containerID": 0, "hostID": 0, "size": 1}]
-
-
-@pytest.mark.coracle
-def test_explain(bundle, runtime):
-    bundle.mount("/data", type="tmpfs", source="tmpfs", options=["size=1m"])
-    bundle.write("exit=0")
-    text = runtime("explain", bundle.path).stdout
-    assert "clone3(2)" in text and "/data" in text and "pivot_root(2)" in text
-    assert text == runtime("explain", "--bundle", bundle.path).stdout
-    assert text == runtime("explain", cwd=bundle.path).stdout
-    assert not runtime.root.exists(), "explaining makes nothing"
-    table = runtime("explain", "--markdown").stdout
-    assert "| step |" in table and "pivot_root(2)" in table
-
-
-@pytest.mark.coracle
-def test_explain_of_a_bad_bundle(bundle, runtime):
-    bundle.spec["process"]["cwd"] = "x"
-    bundle.write()
-    assert "/process/cwd" in runtime.fails("explain", bundle.path)
-
-
-@pytest.mark.coracle
-def test_trace(bundle, runtime):
-    bundle.write("exit=0")
-    done = runtime("--trace=json", "run", "--bundle", bundle.path, bundle.new_container())
-    steps = [json.loads(line) for line in done.stderr.splitlines()]
-    assert len(steps) > 5 and all(step["us"] >= 0 and step["step"] for step in steps)
-    done = runtime("--trace", "run", "--bundle", bundle.path, bundle.new_container())
-    assert " us  " in done.stderr
 
 
 @pytest.mark.deviates("crun")

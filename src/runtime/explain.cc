@@ -1,38 +1,35 @@
-// The step tables as text for people: all of them, or what one bundle makes of each step.
+// The step tables as data for people: all of them, or what one bundle makes of each step.
 #include <sched.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <filesystem>
 #include <string_view>
 
 #include "coracle/base/file.h"
 #include "create.h"
+#include "delete.h"
 #include "exec.h"
 #include "plan.h"
+#include "start.h"
 
 namespace coracle::runtime {
 namespace {
 
 constexpr std::string_view kNothing = "-";  // this bundle gives the step nothing to do
-constexpr std::size_t kNameWidth = 24;
-constexpr std::size_t kListed = 6;
 
 template <class Context>
 void Append(std::string_view table, std::span<const Step<Context>> steps,
             std::vector<StepInfo>& all) {
-  for (const auto& step : steps) all.push_back({table, step.name, step.calls, step.spec, step.why});
+  for (const auto& step : steps)
+    all.push_back({table, step.name, step.calls, step.spec, step.why, step.undone});
 }
 
 template <class List, class Print>
 std::string Listed(const List& list, const Print& print) {
   if (list.empty()) return std::string(kNothing);
   std::string text;
-  std::size_t count = 0;
-  for (const auto& item : list) {
-    if (++count > kListed) return text + ", ... (" + std::to_string(list.size()) + " in all)";
-    text += (text.empty() ? "" : ", ") + print(item);
-  }
+  for (const auto& item : list) text += (text.empty() ? "" : ", ") + print(item);
   return text;
 }
 
@@ -193,21 +190,19 @@ constexpr Detail kDetails[] = {
     {"enter-as-user", [](const Plan&) { return std::string(kNothing); }},
     {"set-final-cpus",
      [](const Plan& p) { return If(p.program && p.program->process.final_cpus, ""); }},
+    {"run-poststart-hooks", [](const Plan& p) { return HooksOf(p.hooks.poststart); }},
     {"set-no-new-privs",
      [](const Plan& p) { return If(p.program && p.program->process.no_new_privileges, ""); }},
 };
 
-std::string DetailOf(std::string_view step, const Plan& plan) {
+std::string DetailOf(const StepInfo& step, const Plan& plan) {
   for (const Detail& detail : kDetails)
-    if (detail.step == step) return detail.text(plan);
+    if (detail.step == step.name) return detail.text(plan);
   return "";
 }
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kHeadings = {{
-    {"create", "The runtime, at `create`"},
-    {"container", "The container process meanwhile, until it is `created` and waits"},
-    {"program", "The container process after `start`, until it is the program"},
-}};
+// `delete` and `exec` depend on what became of the container.
+constexpr std::string_view kExplained[] = {"create", "container", "start", "program"};
 
 }  // namespace
 
@@ -215,37 +210,31 @@ std::vector<StepInfo> AllSteps() {
   std::vector<StepInfo> all;
   Append("create", CreateSteps(), all);
   Append("container", ContainerSteps(), all);
+  Append("start", StartSteps(), all);
   Append("program", ProgramSteps(), all);
+  Append("delete", DeleteSteps(), all);
   Append("exec", ExecSteps(), all);
   Append("exec-process", EnterSteps(), all);
   return all;
 }
 
-Result<std::string> Explain(const Runtime& runtime, const std::string& bundle) {
+Result<Explanation> Explain(const Runtime& runtime, const std::string& bundle) {
   const std::string absolute = std::filesystem::absolute(bundle).lexically_normal().string();
   const std::string config = absolute + "/config.json";
-  const oci::Spec spec = TRY(oci::ParseSpec(TRY(ReadFile(config)), config));
-  const Plan plan = TRY(MakePlan(runtime, {.spec = spec, .id = "explained", .bundle = absolute}));
-  const std::vector<StepInfo> steps = AllSteps();
-  std::string text;
-  for (const auto& [table, heading] : kHeadings) {
-    text += std::string(heading) + "\n";
-    std::string idle;
-    for (const StepInfo& step : steps) {
-      if (step.table != table) continue;
-      const std::string detail = DetailOf(step.name, plan);
-      if (detail == kNothing) {
-        idle += (idle.empty() ? "" : ", ") + std::string(step.name);
-        continue;
-      }
-      text += "  " + std::string(step.name) +
-              std::string(kNameWidth - std::min(kNameWidth - 1, step.name.size()), ' ') +
-              (detail.empty() ? std::string(step.why) : detail) + "  [" + std::string(step.calls) +
-              "; " + std::string(step.spec) + "]\n";
-    }
-    if (!idle.empty()) text += "  (nothing to do: " + idle + ")\n";
+  Explanation explanation;
+  const oci::Spec spec = TRY(oci::ParseSpec(TRY(ReadFile(config)), config, &explanation.ignored));
+  Runtime collecting = runtime;
+  collecting.warn = [&](const std::string& text) { explanation.warnings.push_back(text); };
+  const Plan plan =
+      TRY(MakePlan(collecting, {.spec = spec, .id = "explained", .bundle = absolute}));
+  for (const StepInfo& step : AllSteps()) {
+    if (std::ranges::find(kExplained, step.table) == std::end(kExplained)) continue;
+    ExplainedStep explained{.step = step, .detail = DetailOf(step, plan)};
+    explained.idle = explained.detail == kNothing;
+    if (explained.idle) explained.detail.clear();
+    explanation.steps.push_back(std::move(explained));
   }
-  return text;
+  return explanation;
 }
 
 }  // namespace coracle::runtime

@@ -5,6 +5,10 @@
 #include <set>
 
 #include "coracle/runtime/container.h"
+#include "create.h"
+#include "delete.h"
+#include "exec.h"
+#include "start.h"
 
 namespace coracle::runtime {
 namespace {
@@ -59,6 +63,28 @@ TEST(Order, OfExec) {
   ExpectOrder("exec", {"open-container", "clone-process", "set-oom-score", "await-program"});
   ExpectOrder("exec-process", {"join-container", "become-namespace-root", "connect-stdio",
                                "close-descriptors", "find-executable"});
+}
+
+TEST(Order, OfDelete) {
+  // A creation that hangs in a hook holds the lock until it is killed.
+  ExpectOrder("delete", {"end-by-force", "take-stopped", "end-processes", "remove-cgroup"});
+  // The state says what is left to remove, until nothing is; poststop hooks come after that.
+  ExpectOrder("delete", {"remove-cgroup", "remove-state", "run-poststop-hooks"});
+}
+
+template <class Steps>
+void ExpectUndoInWords(const Steps& steps) {
+  for (const auto& step : steps) EXPECT_EQ(step.undo == nullptr, step.undone.empty()) << step.name;
+}
+
+TEST(AllSteps, SayWhatTheirUndoDoes) {
+  ExpectUndoInWords(CreateSteps());
+  ExpectUndoInWords(ContainerSteps());
+  ExpectUndoInWords(StartSteps());
+  ExpectUndoInWords(ProgramSteps());
+  ExpectUndoInWords(DeleteSteps());
+  ExpectUndoInWords(ExecSteps());
+  ExpectUndoInWords(EnterSteps());
 }
 
 TEST(AllSteps, AreNamedOnceAndExplained) {

@@ -118,10 +118,21 @@ Json Features();
 // One row of a step table, for `explain`, for docs/CONTAINER_SETUP.md and for tests.
 struct StepInfo {
   std::string_view table;  // "create", "container", "exec", ...
-  std::string_view name, calls, spec, why;
+  std::string_view name, calls, spec, why, undone;
 };
 std::vector<StepInfo> AllSteps();
-// What the bundle makes of each step, in order, as text for people.
-Result<std::string> Explain(const Runtime& runtime, const std::string& bundle);
+
+// What a bundle makes of each step of `create` and `start`, in order. Touches nothing.
+struct ExplainedStep {
+  StepInfo step;
+  std::string detail;  // empty: `why` says all
+  bool idle = false;   // this bundle gives it nothing to do
+};
+struct Explanation {
+  std::vector<ExplainedStep> steps;
+  std::vector<std::string> ignored;  // JSON pointers of the properties that nobody knows
+  std::vector<std::string> warnings;
+};
+Result<Explanation> Explain(const Runtime& runtime, const std::string& bundle);
 
 }  // namespace coracle::runtime

@@ -29,6 +29,8 @@ constexpr Hint kHints[] = {
     {EACCES, "oom_score_adj", "lowering oom_score_adj needs CAP_SYS_RESOURCE"},
     {EPERM, "bpf(2)", "device rules are an eBPF program: needs CAP_BPF or CAP_SYS_ADMIN"},
     {ENOENT, "cgroup.controllers", "is a cgroup2 file system mounted?"},
+    {ENOENT, "/config.json",
+     "a bundle is a directory with a config.json; `coracle spec` writes an example"},
     {EMFILE, "", "the limit on open files is reached: see ulimit -n"},
     {ENOSPC, "", "a file system is full: see df and df -i"}};
 
