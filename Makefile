@@ -41,7 +41,7 @@ demo: deps all  ## a bundle, then a pod from a registry on loopback, with crictl
 	$(PYTHON) integration/demo/demo.py $(RELEASE)
 
 .PHONY: conformance
-conformance: deps all  ## every row of the checklist, and runtime-tools, beside runc and crun (as root)
+conformance: deps all  ## the checklist and runtime-tools, beside runc and crun (as root)
 	integration/conformance/run $(abspath $(RELEASE))
 
 .PHONY: install

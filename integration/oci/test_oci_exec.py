@@ -170,3 +170,14 @@ def test_working_directory_stays_inside(container, runtime, cwd):
     done = runtime("exec", "--cwd", cwd, container.id, "/probe", "cwd", "list=.", code=None)
     if done.returncode == 0:
         assert "probe" in facts(done.stdout)["list=."]
+
+
+@pytest.mark.checklist(52)
+def test_cpu_affinity_of_a_further_process(bundle):
+    """`final` holds once it is in the cgroup; the first process is not bound."""
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one CPU leaves no choice")
+    bundle.process["execCPUAffinity"] = {"initial": "0-1", "final": "1"}
+    container = bundle.start("affinity", "sleep")
+    assert len(container.wait_facts("affinity")["affinity"]) > 1
+    assert container.exec("affinity")["affinity"] == [1]

@@ -67,6 +67,7 @@ Result<Plan> MakePlan(const Runtime& runtime, const PlanInput& input) {
   plan.seccomp = TRY(PlanSeccomp(spec));
   plan.hooks = spec.hooks;
   if (spec.process) plan.program = TRY(PlanProgram(spec, *spec.process, "/process", runtime.warn));
+  if (plan.program) plan.program->process.final_cpus.reset();  // execCPUAffinity is exec's alone
   plan.cgroup = TRY(PlanContainerCgroup(runtime, spec, input.id));
   plan.cgroup_owner = CgroupOwner(spec, plan.id_maps);
   if (runtime.warn)
