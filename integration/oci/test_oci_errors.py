@@ -13,6 +13,7 @@ def problem(bundle, **how):
     return message
 
 
+@pytest.mark.checklist(1)
 @pytest.mark.deviates("runc")
 def test_no_version(bundle):
     del bundle.spec["ociVersion"]
@@ -33,6 +34,7 @@ def test_config_that_is_not_json(bundle, runtime, text):
     assert not bundle.leftovers("x")
 
 
+@pytest.mark.checklist(5)
 def test_missing_rootfs(bundle):
     bundle.spec["root"]["path"] = "nosuch"
     assert "nosuch" in bundle.refused()
@@ -95,6 +97,7 @@ def test_number_out_of_range(bundle, change):
     bundle.refused()
 
 
+@pytest.mark.checklist(7)
 def test_hostname_without_uts_namespace(bundle):
     before = os.uname().nodename
     bundle.without_namespace("uts")
@@ -103,11 +106,13 @@ def test_hostname_without_uts_namespace(bundle):
     assert os.uname().nodename == before
 
 
+@pytest.mark.checklist(3)
 def test_unknown_properties_are_ignored(bundle):
     bundle.spec["linux"]["newProperty"] = bundle.spec["another"] = {"a": 1}
     assert bundle.run("cwd") == {"cwd": "/"}
 
 
+@pytest.mark.checklist(2)
 @pytest.mark.parametrize("version", ["1.0.0", "1.2.1", "1.9.0", "1.0.0-rc5"])
 def test_versions(bundle, version):
     bundle.spec["ociVersion"] = version

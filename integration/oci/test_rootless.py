@@ -141,7 +141,6 @@ def test_user_that_is_not_mapped(alone):
     assert "/process/user/uid: 1000 is not mapped" in alone.refused()
 
 
-@pytest.mark.checklist(9)
 def test_groups(bundle):
     bundle.process["user"]["additionalGids"] = [7, 42]
     assert bundle.run("ids")["ids"]["groups"] == [7, 42]
