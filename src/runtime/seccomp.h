@@ -1,4 +1,4 @@
-// linux.seccomp: config-linux.md#seccomp. Compiled by libseccomp in the parent, or taken from the
+// linux.seccomp: config-linux.md#seccomp. Compiled in the parent, or taken from the
 // cache, loaded by the container process with seccomp(2). A profile that cannot be applied exactly
 // is an error, never a weaker filter.
 #pragma once

@@ -1,23 +1,19 @@
 #include "seccomp_compile.h"
 
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <cstring>
 #include <map>
-#include <memory>
+#include <ranges>
 #include <string_view>
+#include <utility>
 
-#include "coracle/base/file.h"
-#include "coracle/base/unique_fd.h"
-#include "seccomp_prologue.h"
+#include "seccomp_assemble.h"
+#include "seccomp_syscalls.h"
 
 namespace coracle::runtime {
 namespace {
@@ -79,14 +75,75 @@ std::optional<std::uint32_t> Find(const std::array<Named, kSize>& table, std::st
   return row->value;
 }
 
-Error LibraryError(const std::string& call, int result) {
-  return {Code::kUnsupported, -result, call + ": " + ErrnoText(-result)};
+constexpr std::uint32_t kEnosys = SECCOMP_RET_ERRNO | ENOSYS;
+// What is of no architecture of the profile: as libseccomp has it.
+constexpr std::uint32_t kForeign = SECCOMP_RET_KILL_THREAD;
+constexpr std::uint32_t kSkipped = 0xffffffff;  // the number that a tracer skips a call with
+
+// The kernel's order: the lower, the stricter.
+std::int32_t Rank(std::uint32_t action) {
+  return static_cast<std::int32_t>(action & SECCOMP_RET_ACTION_FULL);
 }
 
-struct ReleaseFilter {
-  void operator()(void* filter) const { ::seccomp_release(filter); }
+// All tests must hold.
+struct Condition {
+  std::vector<ArgumentTest> tests;
+  std::uint32_t action = 0;
 };
-using Filter = std::unique_ptr<void, ReleaseFilter>;
+
+// What the profile says of one number.
+struct Verdict {
+  std::optional<std::uint32_t> always;  // the first rule without conditions has the last word
+  std::vector<Condition> conditions;
+};
+
+struct Architecture {
+  std::uint32_t token = 0;
+  std::uint32_t highest = 0;  // number that the profile names
+  std::map<std::uint32_t, Verdict> verdicts;
+};
+
+ArgumentTest MakeTest(const oci::SeccompArg& arg, bool narrow) {
+  using Kind = ArgumentTest::Kind;
+  ArgumentTest test{.index = arg.index, .value = arg.value, .narrow = narrow};
+  switch (SeccompOperator(arg.op).value_or(SCMP_CMP_EQ)) {
+    case SCMP_CMP_NE:
+      test.negated = true;
+      break;
+    case SCMP_CMP_LT:
+      test.negated = true;
+      [[fallthrough]];
+    case SCMP_CMP_GE:
+      test.kind = Kind::kGreaterOrEqual;
+      break;
+    case SCMP_CMP_LE:
+      test.negated = true;
+      [[fallthrough]];
+    case SCMP_CMP_GT:
+      test.kind = Kind::kGreater;
+      break;
+    case SCMP_CMP_MASKED_EQ:
+      test.kind = Kind::kMaskedEqual;
+      test.mask = arg.value;
+      test.value = arg.value_two & arg.value;  // what the mask hides can never differ
+      break;
+    default:
+      break;
+  }
+  return test;
+}
+
+// Different arguments: all conditions must hold. The same argument twice: any of them, since
+// libseccomp takes one comparison per argument, and callers have come to rely on runc's way.
+std::vector<std::vector<oci::SeccompArg>> Alternatives(const oci::SeccompRule& rule) {
+  std::array<int, 6> count{};
+  bool repeated = false;
+  for (const oci::SeccompArg& arg : rule.args) repeated |= ++count.at(arg.index) > 1;
+  if (!repeated) return {rule.args};
+  std::vector<std::vector<oci::SeccompArg>> separate;
+  for (const oci::SeccompArg& arg : rule.args) separate.push_back({arg});
+  return separate;
+}
 
 class Compiler {
  public:
@@ -98,139 +155,149 @@ class Compiler {
                 .value_or(SCMP_ACT_KILL_PROCESS)) {}
 
   Result<std::vector<sock_filter>> Run() {
-    filter_ = Filter(::seccomp_init(default_action_));
-    if (filter_ == nullptr) return LibraryError("seccomp_init(3)", -EINVAL);
-    // A binary tree instead of a list: every system call pays for the length.
-    const int result = ::seccomp_attr_set(filter_.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
-    if (result != 0) return LibraryError("seccomp_attr_set(3) SCMP_FLTATR_CTL_OPTIMIZE", result);
-    TRY(AddArchitectures());
-    for (const oci::SeccompRule& rule : profile_.syscalls) TRY(AddRule(rule));
-    std::vector<sock_filter> program = MakePrologue(prologue_);
-    const std::vector<sock_filter> rest = TRY(Export());
-    program.insert(program.end(), rest.begin(), rest.end());
+    AddArchitectures();
+    for (const oci::SeccompRule& rule : profile_.syscalls) AddRule(rule);
+    std::vector<sock_filter> program = Assemble();
     if (program.size() > BPF_MAXINSNS)
       return Error{Code::kUnsupported, E2BIG,
                    "the filter has " + std::to_string(program.size()) +
-                       " instructions, the kernel "
-                       "takes " +
-                       std::to_string(BPF_MAXINSNS)};
+                       " instructions, the kernel takes " + std::to_string(BPF_MAXINSNS)};
     return program;
   }
 
  private:
-  Status AddArchitectures() {
-    prologue_.architectures = {{.token = ::seccomp_arch_native(), .highest = 0}};
-    for (const std::string& name : profile_.architectures) {
-      const std::uint32_t token = SeccompArchitecture(name).value_or(0);
-      if (token == 0) continue;
-      const int result = ::seccomp_arch_add(filter_.get(), token);
-      // EDOM: of the other byte order, so that no program of this machine can be of it.
-      if (result == -EEXIST || result == -EDOM) continue;
-      if (result != 0) return LibraryError("seccomp_arch_add(3) " + name, result);
-      prologue_.architectures.push_back({.token = token, .highest = 0});
+  // The machine's own always; others that the profile lists, if programs of theirs can run here.
+  void AddArchitectures() {
+    const std::vector<std::uint32_t> runnable = RunnableArchitectures();
+    for (const std::uint32_t token : runnable) {
+      const auto is_listed = [token](const std::string& name) {
+        return SeccompArchitecture(name) == token;
+      };
+      if (token == runnable.front() || std::ranges::any_of(profile_.architectures, is_listed))
+        architectures_.push_back({.token = token, .verdicts = {}});
     }
-    // A refusal by default hides what is only newer than the profile: programs fall back to older
-    // calls on ENOSYS, but take EPERM for an answer.
-    prologue_.enosys_above_highest = Rank(default_action_) < Rank(SCMP_ACT_TRACE(0)) &&
-                                     default_action_ != SCMP_ACT_ERRNO(ENOSYS);
-    return {};
   }
 
-  // The kernel's order: the lower, the stricter.
-  static std::int32_t Rank(std::uint32_t action) {
-    return static_cast<std::int32_t>(action & SECCOMP_RET_ACTION_FULL);
-  }
-
-  Status AddRule(const oci::SeccompRule& rule) {
+  void AddRule(const oci::SeccompRule& rule) {
     const std::uint32_t action =
         SeccompAction(rule.action, rule.errno_ret.value_or(EPERM)).value_or(SCMP_ACT_KILL_PROCESS);
     for (const std::string& name : rule.names) {
-      const int number = ::seccomp_syscall_resolve_name(name.c_str());
-      if (number == __NR_SCMP_ERROR) {
-        AddUnknownToLibrary(rule, action, name);
+      if (!IsKnownSyscall(name)) {
+        // What a profile forbids by name must not be let through for want of a number.
+        if (Rank(action) < Rank(default_action_)) enosys_above_known_ = true;
+        if (warn_) warn_("/linux/seccomp/syscalls: system call " + name + " is unknown, ignored");
         continue;
       }
-      NoteHighest(name);
-      if (action == default_action_) continue;  // libseccomp refuses what says nothing
-      for (const auto& conditions : Conditions(rule)) {
-        const int result =
-            ::seccomp_rule_add_array(filter_.get(), action, number,
-                                     static_cast<unsigned>(conditions.size()), conditions.data());
-        // EDOM: none of the architectures has that call.
-        if (result != 0 && result != -EDOM)
-          return LibraryError("seccomp_rule_add_array(3) " + rule.action + " " + name, result);
+      for (Architecture& architecture : architectures_)
+        for (const SyscallEntry& entry : SyscallEntries(architecture.token, name)) {
+          architecture.highest = std::max(architecture.highest, entry.number);
+          if (action != default_action_) Add(architecture, entry, rule, action);
+        }
+    }
+  }
+
+  static void Add(Architecture& architecture, const SyscallEntry& entry,
+                  const oci::SeccompRule& rule, std::uint32_t action) {
+    Verdict& verdict = architecture.verdicts[entry.number];
+    const bool narrow = architecture.token == SCMP_ARCH_X86 ||
+                        architecture.token == SCMP_ARCH_X32 || architecture.token == SCMP_ARCH_ARM;
+    for (const auto& args : Alternatives(rule)) {
+      Condition condition{.tests = {}, .action = action};
+      if (entry.selector.has_value())
+        condition.tests.push_back({.index = 0, .value = *entry.selector, .narrow = narrow});
+      for (const oci::SeccompArg& arg : args)
+        // The selector takes the place of the first argument, which then lies in memory.
+        if (!entry.selector.has_value() || arg.index != 0)
+          condition.tests.push_back(MakeTest(arg, narrow));
+      if (condition.tests.empty())
+        verdict.always = verdict.always.value_or(action);
+      else
+        verdict.conditions.push_back(std::move(condition));
+    }
+  }
+
+  // Of several rules that hold the strictest counts, so their order does not.
+  SeccompAssembler::Label Conditions(std::vector<Condition> conditions) {
+    std::ranges::stable_sort(conditions, {},
+                             [](const Condition& each) { return Rank(each.action); });
+    SeccompAssembler::Label next = assembler_.Return(default_action_);
+    for (const Condition& condition : conditions | std::views::reverse) {
+      SeccompAssembler::Label yes = assembler_.Return(condition.action);
+      for (const ArgumentTest& test : condition.tests | std::views::reverse)
+        yes = assembler_.Test(test, yes, next);
+      next = yes;
+    }
+    return next;
+  }
+
+  // The numbers from `begin` on, in ascending order; what comes above them is up to the caller.
+  void AddRanges(const Architecture& architecture, std::uint32_t begin) {
+    std::uint32_t at = begin;
+    for (const auto& [number, verdict] : architecture.verdicts) {
+      if (number > at) Append({.first = at, .action = default_action_});
+      if (verdict.always.has_value())
+        Append({.first = number, .action = *verdict.always});
+      else
+        Append({.first = number, .is_label = true, .label = Conditions(verdict.conditions)});
+      at = number + 1;
+    }
+    Append({.first = at, .action = default_action_});
+    if (const auto limit = EnosysAbove(architecture); limit.has_value())
+      Append({.first = std::max(*limit + 1, begin), .action = kEnosys});
+  }
+
+  // A refusal by default hides what is only newer than the profile: programs fall back to older
+  // calls on ENOSYS, but take EPERM for an answer.
+  std::optional<std::uint32_t> EnosysAbove(const Architecture& architecture) const {
+    if (Rank(default_action_) < Rank(SCMP_ACT_TRACE(0)) &&
+        default_action_ != SCMP_ACT_ERRNO(ENOSYS))
+      return architecture.highest;
+    if (enosys_above_known_)
+      return std::max(architecture.highest, LastKnownSyscall(architecture.token));
+    return std::nullopt;
+  }
+
+  void Append(const SeccompAssembler::Range& range) {
+    if (!ranges_.empty() && !range.is_label && !ranges_.back().is_label &&
+        ranges_.back().action == range.action)
+      return;
+    ranges_.push_back(range);
+  }
+
+  SeccompAssembler::Label Body(const Architecture& architecture) {
+    ranges_.clear();
+    AddRanges(architecture, 0);
+    if (architecture.token == SCMP_ARCH_X86_64) {
+      // x32 is x86_64 to the kernel, but for a bit in the number.
+      const auto x32 = std::ranges::find(architectures_, SCMP_ARCH_X32, &Architecture::token);
+      if (x32 != architectures_.end()) {
+        AddRanges(*x32, kX32Bit);
+      } else {
+        Append({.first = kX32Bit, .action = kForeign});
+        Append({.first = kSkipped, .action = default_action_});
       }
     }
-    return {};
+    return assembler_.Load(offsetof(seccomp_data, nr), assembler_.Search(ranges_));
   }
 
-  // Different arguments: all conditions must hold. The same argument twice: any of them, since
-  // libseccomp takes one comparison per argument, and callers have come to rely on runc's way.
-  static std::vector<std::vector<scmp_arg_cmp>> Conditions(const oci::SeccompRule& rule) {
-    std::vector<scmp_arg_cmp> all;
-    std::array<int, 6> count{};
-    bool repeated = false;
-    for (const oci::SeccompArg& arg : rule.args) {
-      all.push_back({.arg = arg.index,
-                     .op = static_cast<scmp_compare>(SeccompOperator(arg.op).value_or(SCMP_CMP_EQ)),
-                     .datum_a = arg.value,
-                     .datum_b = arg.value_two});
-      repeated = repeated || ++count.at(arg.index) > 1;
+  std::vector<sock_filter> Assemble() {
+    SeccompAssembler::Label next = assembler_.Return(kForeign);
+    for (const Architecture& architecture : architectures_ | std::views::reverse) {
+      if (architecture.token == SCMP_ARCH_X32) continue;
+      const SeccompAssembler::Label body = Body(architecture);
+      next = assembler_.Jump(BPF_JEQ, architecture.token, body, next);
     }
-    if (!repeated) return {all};
-    std::vector<std::vector<scmp_arg_cmp>> separate;
-    for (const scmp_arg_cmp& condition : all) separate.push_back({condition});
-    return separate;
-  }
-
-  void NoteHighest(const std::string& name) {
-    for (auto& architecture : prologue_.architectures) {
-      const int number = ::seccomp_syscall_resolve_name_arch(architecture.token, name.c_str());
-      if (number > 0)
-        architecture.highest = std::max(architecture.highest, static_cast<unsigned>(number));
-    }
-  }
-
-  // Newer than libseccomp, or not a system call at all.
-  void AddUnknownToLibrary(const oci::SeccompRule& rule, std::uint32_t action,
-                           const std::string& name) {
-    const auto number = NewSyscallNumber(name);
-    const bool stricter = Rank(action) < Rank(default_action_);
-    if (!number.has_value()) {
-      // What a profile forbids by name must not be let through for want of a number.
-      if (stricter) prologue_.enosys_above_known = true;
-      if (warn_) warn_("/linux/seccomp/syscalls: system call " + name + " is unknown, ignored");
-      return;
-    }
-    for (auto& architecture : prologue_.architectures)
-      architecture.highest =
-          std::max(architecture.highest, NewSyscallOn(architecture.token, *number));
-    // Argument conditions are libseccomp's; without it, be strict: never allow, always refuse.
-    if (rule.args.empty() || stricter)
-      prologue_.rules.try_emplace(*number, action);
-    else if (warn_)
-      warn_("/linux/seccomp/syscalls: conditions on " + name + " are not supported, ignored");
-  }
-
-  Result<std::vector<sock_filter>> Export() {
-    const UniqueFd file(::memfd_create("seccomp", MFD_CLOEXEC));
-    if (!file) return KernelError("memfd_create(2)");
-    const int result = ::seccomp_export_bpf(filter_.get(), file.get());
-    if (result != 0) return LibraryError("seccomp_export_bpf(3)", result);
-    if (::lseek(file.get(), 0, SEEK_SET) != 0) return KernelError("lseek(2) of a memfd");
-    const std::string bytes = TRY(ReadFd(file.get(), "seccomp program"));
-    if (bytes.empty() || bytes.size() % sizeof(sock_filter) != 0)
-      return Error{Code::kProtocol, 0, "seccomp_export_bpf(3) gave no whole program"};
-    std::vector<sock_filter> program(bytes.size() / sizeof(sock_filter));
-    std::memcpy(program.data(), bytes.data(), bytes.size());
-    return program;
+    assembler_.Load(offsetof(seccomp_data, arch), next);
+    return assembler_.Program();
   }
 
   const oci::Seccomp& profile_;
   const Warn& warn_;
   std::uint32_t default_action_;
-  Filter filter_;
-  SeccompPrologue prologue_;
+  bool enosys_above_known_ = false;
+  std::vector<Architecture> architectures_;
+  std::vector<SeccompAssembler::Range> ranges_;
+  SeccompAssembler assembler_;
 };
 
 }  // namespace
@@ -254,9 +321,8 @@ Result<std::vector<sock_filter>> CompileProfile(const oci::Seccomp& profile, con
 
 std::string CompilerIdentity() {
   const scmp_version* version = ::seccomp_version();
-  return "1 libseccomp " + std::to_string(version->major) + "." + std::to_string(version->minor) +
-         "." + std::to_string(version->micro) + " api " + std::to_string(::seccomp_api_get()) +
-         " arch " + std::to_string(::seccomp_arch_native());
+  return "2 libseccomp " + std::to_string(version->major) + "." + std::to_string(version->minor) +
+         "." + std::to_string(version->micro) + " arch " + std::to_string(::seccomp_arch_native());
 }
 
 }  // namespace coracle::runtime

@@ -1,5 +1,10 @@
-// From a profile to the kernel's program: names and numbers by libseccomp, what it does not know by
-// a few instructions in front of its program.
+// From a profile to the kernel's program. Numbers of each architecture are merged to ranges of one
+// action and found by halves: the kernel runs the program for every call, and once for every number
+// when it is loaded, so its length is paid for twice.
+//
+// The rules mean what they mean to libseccomp, which knows the names and is the oracle of the
+// tests. Where that gives no clear meaning: of several rules with conditions on one call that hold,
+// the strictest counts. Numbers above those that the profile names are ENOSYS.
 #pragma once
 
 #include <linux/filter.h>

@@ -10,16 +10,17 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include <cstring>
 #include <set>
 
 #include "child.h"
 #include "coracle/base/json.h"
 #include "coracle/sys/socket.h"
+#include "seccomp_oracle.h"
 
 namespace coracle::runtime {
 namespace {
 
+using test::Evaluate;
 using test::InChild;
 
 constexpr unsigned kX32 = 0x40000000;
@@ -47,42 +48,6 @@ Result<SeccompProgram> Compile(const oci::Seccomp& profile, const Warn& warn = {
   spec.linux_.seccomp = profile;
   const auto plan = TRY(PlanSeccomp(spec));
   return CompileSeccomp(*plan, cache, warn);
-}
-
-// The kernel's classic BPF, as far as filters use it.
-std::uint32_t Evaluate(const std::vector<sock_filter>& program, const seccomp_data& data) {
-  std::uint32_t accumulator = 0;
-  for (std::size_t pc = 0; pc < program.size(); ++pc) {
-    const sock_filter& insn = program[pc];
-    const auto jump = [&](bool taken) { pc += taken ? insn.jt : insn.jf; };
-    switch (insn.code) {
-      case BPF_LD | BPF_W | BPF_ABS:
-        std::memcpy(&accumulator, reinterpret_cast<const char*>(&data) + insn.k, 4);
-        break;
-      case BPF_JMP | BPF_JA:
-        pc += insn.k;
-        break;
-      case BPF_JMP | BPF_JEQ | BPF_K:
-        jump(accumulator == insn.k);
-        break;
-      case BPF_JMP | BPF_JGT | BPF_K:
-        jump(accumulator > insn.k);
-        break;
-      case BPF_JMP | BPF_JGE | BPF_K:
-        jump(accumulator >= insn.k);
-        break;
-      case BPF_ALU | BPF_AND | BPF_K:
-        accumulator &= insn.k;
-        break;
-      case BPF_RET | BPF_K:
-        return insn.k;
-      default:
-        ADD_FAILURE() << "unexpected instruction " << insn.code;
-        return 0;
-    }
-  }
-  ADD_FAILURE() << "ran off the end";
-  return 0;
 }
 
 struct Numbers {
