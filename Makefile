@@ -62,8 +62,13 @@ docs: all  ## write docs/CONTAINER_SETUP.md anew
 format:  ## clang-format every source in place
 	git ls-files '*.h' '*.cc' | xargs clang-format -i
 
-.PHONY: bench fuzz deb
-bench fuzz deb:
+.PHONY: bench
+bench: deps all  ## time coracle beside crun, runc and a floor; writes README.md (as root)
+	ninja -j$(JOBS) -C $(RELEASE) bench_programs
+	bench/run $(RELEASE) $(ALSO)
+
+.PHONY: fuzz deb
+fuzz deb:
 	@echo "make $@: does not exist yet"
 
 .PHONY: clean
