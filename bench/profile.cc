@@ -2,6 +2,7 @@
 // and containerd use by default.
 #include <cstdio>
 
+#include "coracle/base/json.h"
 #include "seccomp_default.h"
 
 int main(int argc, char** argv) {
