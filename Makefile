@@ -5,6 +5,7 @@ DESTDIR ?=
 PYTHON := /usr/bin/python3
 RELEASE := build/release
 ASAN := build/asan
+TSAN := build/tsan
 
 .NOTPARALLEL:
 
@@ -19,6 +20,10 @@ $(RELEASE)/build.ninja:
 $(ASAN)/build.ninja:
 	@packaging/deps.sh check
 	cmake --preset asan
+
+$(TSAN)/build.ninja:
+	@packaging/deps.sh check
+	cmake --preset tsan
 
 .PHONY: deps
 deps:  ## install what building and testing need, from the distribution
@@ -35,6 +40,14 @@ asan: deps  ## the unit and integration suites under AddressSanitizer and UBSan 
 	@$(MAKE) --no-print-directory $(ASAN)/build.ninja
 	ninja -j$(JOBS) -C $(ASAN)
 	$(PYTHON) integration/suite.py --build $(ASAN) --without vm
+
+# setarch -R: more than 28 random bits of an address (vm.mmap_rnd_bits) are too many for it.
+.PHONY: tsan
+tsan: deps  ## the unit tests, and the suites of what has threads, under ThreadSanitizer (as root)
+	@$(MAKE) --no-print-directory $(TSAN)/build.ninja
+	ninja -j$(JOBS) -C $(TSAN)
+	setarch -R $(PYTHON) integration/suite.py --build $(TSAN) --without vm \
+	  --suites integration/cri integration/shim
 
 .PHONY: demo
 demo: deps all  ## a bundle, then a pod from a registry on loopback, with crictl (as root)
