@@ -104,8 +104,6 @@ Status Execute(NewProcess& process) {
 }
 
 constexpr Step<NewProcess> kProgramSteps[] = {
-    {"run-start-hooks", "posix_spawn(3)", "config.md#startcontainer-hooks",
-     "Found and run in the container, before the program.", RunStartHooks},
     {"own-stdio", "fchown(2)", "config.md#process",
      "A user who is not root may open /dev/stdout again.", OwnStdio},
     {"set-rlimits", "setrlimit(2)", "config.md#posix-process",
@@ -131,7 +129,11 @@ constexpr Step<NewProcess> kProgramSteps[] = {
     {"set-no-new-privs", "prctl(2)", "config.md#linux-process",
      "execve can no longer raise privileges through set-uid files.", ForbidNewPrivileges},
     {"load-seccomp", "seccomp(2)", "config-linux.md#seccomp",
-     "Last of all: from here on only execve, write and exit are needed.", FilterWithoutPrivilege},
+     "From here on only execve, write and exit are needed, and what the hooks need.",
+     FilterWithoutPrivilege},
+    {"run-start-hooks", "posix_spawn(3)", "config.md#startcontainer-hooks",
+     "A program of the container's: with its user, capabilities and filter, not with ours.",
+     RunStartHooks},
     {"execute", "execve(2)", "runtime.md#start",
      "Closes all descriptors of ours; by that the runtime knows that it worked.", Execute},
 };
