@@ -53,8 +53,14 @@ Result<pid_t> CloneDirectly(const CloneRequest& request, const std::function<voi
 }
 
 Result<pid_t> JoinAndClone(const CloneRequest& request) {
-  TRY(JoinNamespaces(request.opened));
-  TRY(PrepareForChildren(request.namespaces, request.opened));
+  // The child is in the cgroup as we are, and shall not hold a directory of the host.
+  if (request.cgroup_fd >= 0) ::close(request.cgroup_fd);
+  if (request.join) {
+    TRY(request.join());
+  } else {
+    TRY(JoinNamespaces(request.opened));
+    TRY(PrepareForChildren(request.namespaces, request.opened));
+  }
   return sys::clone3({.flags = request.namespaces.clone_flags | CLONE_PARENT});
 }
 
@@ -68,7 +74,7 @@ Result<pid_t> JoinAndClone(const CloneRequest& request) {
   }
   if (!pid.has_value()) {
     Error error = pid.error();
-    error.step = "clone-process";
+    if (error.step.empty()) error.step = "clone-process";
     (void)SendFailure(answer, error);
   } else {
     (void)sys::SendFds(answer, std::to_string(*pid), {});
@@ -101,8 +107,9 @@ Result<ClonedProcess> CloneProcess(const CloneRequest& request,
   {
     std::optional<Undumpable> undumpable;
     if (!request.unprivileged || !request.namespaces.IsNew(CLONE_NEWUSER)) undumpable.emplace();
-    process.pid = TRY(request.namespaces.NeedsJoiner() ? CloneThroughJoiner(request, child)
-                                                       : CloneDirectly(request, child));
+    const bool through_joiner = request.join || request.namespaces.NeedsJoiner();
+    process.pid =
+        TRY(through_joiner ? CloneThroughJoiner(request, child) : CloneDirectly(request, child));
   }
   Result<UniqueFd> pidfd = sys::pidfd_open(process.pid);
   if (!pidfd.has_value()) {

@@ -20,6 +20,8 @@ struct CloneRequest {
   // We are nobody outside of the new user namespace: its maps can be written only while the child
   // is dumpable, which it has to end, and all namespaces have to come at once.
   bool unprivileged = false;
+  // exec: how the joiner gets into everything that the container has, instead of `opened`.
+  std::function<Status()> join = {};
 };
 
 struct ClonedProcess {

@@ -67,6 +67,9 @@ std::span<const Step<NewProcess>> ProgramSteps();    // both: become the program
 
 // The life of the process. Each ends in execve(2), or in a told failure.
 [[noreturn]] void RunContainerProcess(NewProcess process) noexcept;
+// exec: the first of EnterSteps(), by the joiner: the process that is then cloned is born in the
+// container's PID namespace without anything of the host that others in there could get at.
+Status JoinContainer(NewProcess& process);
 [[noreturn]] void RunExecProcess(NewProcess process) noexcept;
 
 // Steps that both tables have.

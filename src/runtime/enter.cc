@@ -10,8 +10,10 @@ namespace coracle::runtime {
 namespace {
 
 // All at once: the kernel takes them in the order in which the privilege lasts.
-Status JoinContainer(NewProcess& process) {
-  return sys::setns(process.target_pidfd, process.target_namespaces);
+Status SetNamespaces(NewProcess& process) {
+  TRY(sys::setns(process.target_pidfd, process.target_namespaces));
+  ::close(process.target_pidfd);
+  return {};
 }
 
 Status PinToFirstCpus(NewProcess& process) { return SetCpuAffinity(process.process.initial_cpus); }
@@ -28,7 +30,8 @@ Status PrepareHome(NewProcess& process) {
 
 constexpr Step<NewProcess> kEnterSteps[] = {
     {"join-container", "setns(2)", "config-linux.md#namespaces",
-     "Every namespace of the container process, by its pidfd.", JoinContainer},
+     "By a process of its own, which then clones the one that others in there can see.",
+     SetNamespaces},
     {"become-namespace-root", "setgroups(2), setresgid(2), setresuid(2)",
      "config-linux.md#user-namespace-mappings",
      "In a user namespace: its root, and not a stranger without an id.", BecomeNamespaceRoot},
@@ -48,13 +51,19 @@ constexpr Step<NewProcess> kEnterSteps[] = {
      "By the container's PATH, with the words of runc if it is not there.", FindProgram},
 };
 
+constexpr std::size_t kByJoiner = 1;
+
 }  // namespace
 
 std::span<const Step<NewProcess>> EnterSteps() { return kEnterSteps; }
 
+Status JoinContainer(NewProcess& process) {
+  return RunSteps(EnterSteps().first(kByJoiner), process, ObserverOf(process.setup));
+}
+
 void RunExecProcess(NewProcess process) noexcept {
   const StepObserver observer = ObserverOf(process.setup);
-  Status status = RunSteps(EnterSteps(), process, observer);
+  Status status = RunSteps(EnterSteps().subspan(kByJoiner), process, observer);
   if (status.has_value()) {
     // The pid file is written, the score set: only now may the program run.
     const Result<UniqueFd> go = ExpectSync(process.conversation, SyncKind::kCreated);

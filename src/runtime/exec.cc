@@ -81,7 +81,8 @@ Status OpenParts(Execution& execution) {
   return {};
 }
 
-[[noreturn]] void BecomeExecProcess(Execution& execution, int sync) noexcept {
+Status Clone(Execution& execution) {
+  auto [ours, theirs] = TRY(sys::SeqpacketPair());
   const ProcessSetup setup{
       .state = execution.state,
       .namespaces = execution.namespaces,
@@ -98,35 +99,20 @@ Status OpenParts(Execution& execution) {
                      .target_pidfd = execution.target.get(),
                      .target_namespaces = execution.target_namespaces,
                      .process = execution.program.process,
-                     .conversation = sync};
-  RunExecProcess(std::move(process));
-}
-
-Status Clone(Execution& execution) {
-  auto [ours, theirs] = TRY(sys::SeqpacketPair());
-  // The PID namespace is the one that only a child can enter; a pidfd names it.
-  NamespacesPlan joined;
-  std::vector<OpenedNamespace> opened;
-  std::uint64_t first = execution.target_namespaces & CLONE_NEWPID;
-  if (IsUnprivilegedOutside(execution)) {
-    // Inherited: the file of a process that is not dumpable is root's.
+                     .conversation = theirs.get()};
+  // Inherited: the file of a process that is not dumpable is root's.
+  if (IsUnprivilegedOutside(execution))
     TRY(SetOomScoreAdj(execution.runtime, execution.program.process, ::getpid()));
-    first |= CLONE_NEWUSER;
-    execution.target_namespaces &= ~std::uint64_t{CLONE_NEWUSER};
-  }
-  for (const std::uint64_t flag : {std::uint64_t{CLONE_NEWUSER}, std::uint64_t{CLONE_NEWPID}}) {
-    if ((first & flag) == 0) continue;
-    joined.joined.push_back({flag, "", ""});
-    opened.push_back({flag, TRY(sys::pidfd_open(execution.state.pid))});
-  }
-  execution.process = TRY(CloneProcess({.namespaces = joined,
-                                        .opened = opened,
+  const auto join = [&, &runtimes_end = ours] {
+    runtimes_end.reset();
+    return JoinContainer(process);
+  };
+  execution.process = TRY(CloneProcess({.namespaces = {},
+                                        .opened = {},
                                         .cgroup_fd = execution.cgroup.get(),
-                                        .child_of_parent = execution.options.child_of_parent},
-                                       [&, sync = theirs.get()] {
-                                         ours.reset();
-                                         BecomeExecProcess(execution, sync);
-                                       }));
+                                        .child_of_parent = execution.options.child_of_parent,
+                                        .join = join},
+                                       [&] { RunExecProcess(std::move(process)); }));
   execution.sync = std::move(ours);
   execution.console.reset();
   return {};
@@ -165,8 +151,9 @@ constexpr Step<Execution> kExecSteps[] = {
     {"open-parts", "connect(2), open(2)", "-",
      "The console socket and the cgroup, with the host's eyes and rights.", OpenParts},
     {"clone-process", "setns(2), clone3(2)", "config-linux.md#namespaces",
-     "Born in the PID namespace and in the cgroup: nothing to move afterwards.", Clone, Kill,
-     "SIGKILL, and waits for the death"},
+     "Twice: who enters the namespaces, and then, born in all of them and in the cgroup, the "
+     "process.",
+     Clone, Kill, "SIGKILL, and waits for the death"},
     {"set-oom-score", "write(2)", "config.md#linux-process",
      "From outside: in a user namespace the process could not lower it.", SetOomScore},
     {"write-pid-file", "open(2), write(2), rename(2)", "-",
