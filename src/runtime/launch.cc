@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
@@ -14,10 +16,15 @@
 namespace coracle::runtime {
 
 int ListenFds() {
-  const char* text = ::getenv("LISTEN_FDS");
-  int count = 0;
-  if (text != nullptr) std::from_chars(text, text + std::strlen(text), count);
-  return count > 0 ? count : 0;
+  // LISTEN_PID: a daemon that starts us may itself have been started with sockets, and what is
+  // open at their numbers here is anything.
+  const auto number = [](const char* name) {
+    const char* text = ::getenv(name);
+    int value = 0;
+    if (text != nullptr) std::from_chars(text, text + std::strlen(text), value);
+    return value;
+  };
+  return number("LISTEN_PID") == ::getpid() ? std::max(number("LISTEN_FDS"), 0) : 0;
 }
 
 Status CheckKeptFds(const ProcessIo& io, int listen_fds) {
