@@ -18,15 +18,24 @@ namespace {
 constexpr char kPtmx[] = "dev/pts/ptmx";
 
 // A container may have put anything there (CVE-2025-52565): only a ptmx of a devpts will do.
-Result<UniqueFd> OpenPtmx(int root_fd) {
-  UniqueFd ptmx = TRY(sys::OpenInRoot(root_fd, kPtmx, O_RDWR | O_NOCTTY | O_NOFOLLOW));
+Status CheckPtmx(int fd) {
   struct stat status {};
   struct statfs filesystem {};
-  if (::fstat(ptmx.get(), &status) != 0 || ::fstatfs(ptmx.get(), &filesystem) != 0)
+  if (::fstat(fd, &status) != 0 || ::fstatfs(fd, &filesystem) != 0)
     return KernelError("fstat(2) path=/dev/pts/ptmx");
-  if (filesystem.f_type != DEVPTS_SUPER_MAGIC || !S_ISCHR(status.st_mode) ||
-      status.st_rdev != makedev(5, 2))
-    return Error{Code::kInvalidConfig, ENOTTY, "/dev/pts/ptmx: not the ptmx of a devpts"};
+  if (filesystem.f_type == DEVPTS_SUPER_MAGIC && S_ISCHR(status.st_mode) &&
+      status.st_rdev == makedev(5, 2))
+    return {};
+  return Error{Code::kInvalidConfig, ENOTTY, "/dev/pts/ptmx: not the ptmx of a devpts"};
+}
+
+// Looked at before it is opened, since another device would notice; and again, since it may have
+// been exchanged meanwhile.
+Result<UniqueFd> OpenPtmx(int root_fd) {
+  const UniqueFd seen = TRY(sys::OpenInRoot(root_fd, kPtmx, O_PATH | O_NOFOLLOW));
+  TRY(CheckPtmx(seen.get()));
+  UniqueFd ptmx = TRY(sys::OpenInRoot(root_fd, kPtmx, O_RDWR | O_NOCTTY | O_NOFOLLOW));
+  TRY(CheckPtmx(ptmx.get()));
   return ptmx;
 }
 

@@ -19,7 +19,9 @@ namespace {
 Status CopyDirectory(UniqueFd from, int to_fd, dev_t device);
 
 Status CopyFile(int from_fd, int to_fd, const std::string& name) {
-  const UniqueFd from(::openat(from_fd, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  // It was a regular file, and by now may be a FIFO.
+  const UniqueFd from(
+      ::openat(from_fd, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (!from) return KernelError("openat(2) name=" + name);
   const UniqueFd to(::openat(to_fd, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!to) return KernelError("openat(2) O_CREAT|O_EXCL name=" + name);

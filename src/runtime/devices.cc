@@ -111,7 +111,8 @@ Status SetOwnerAndMode(const DeviceNode& node, int fd, const struct stat& status
     return {};
   }
   // fchmod(2) refuses O_PATH descriptors; the path leads to the descriptor, not to a name.
-  if (::chmod(sys::FdPath(fd).c_str(), node.mode & 07777U) == 0) return {};
+  const std::string path = TRY(sys::VerifiedFdPath(fd));
+  if (::chmod(path.c_str(), node.mode & 07777U) == 0) return {};
   return KernelError("chmod(2) path=" + node.path);
 }
 

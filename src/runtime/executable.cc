@@ -49,10 +49,8 @@ std::string HomeOf(std::string_view passwd, uid_t uid) {
 
 // An image may hold anything under that name: a FIFO, a device, a file without end.
 std::string ReadPasswd(int root_fd) {
-  const auto file = sys::OpenInRoot(root_fd, "/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY);
-  struct stat status {};
-  if (!file.has_value() || ::fstat(file->get(), &status) != 0 || !S_ISREG(status.st_mode))
-    return "";
+  const auto file = sys::OpenRegularInRoot(root_fd, "/etc/passwd");
+  if (!file.has_value()) return "";
   return ReadFd(file->get(), "/etc/passwd", kPasswdLimit).value_or("");
 }
 

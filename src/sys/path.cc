@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <climits>
 #include <vector>
 
@@ -16,8 +17,24 @@ namespace coracle::sys {
 namespace {
 
 constexpr int kRaceAttempts = 128;
+constexpr std::chrono::milliseconds kRaceTime{2};
 constexpr int kMaxLinks = 40;  // as the kernel: path_resolution(7)
 constexpr std::uint64_t kResolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+
+// Both, since 128 attempts can be over before the attacker has been scheduled away.
+class RaceLimit {
+ public:
+  bool Exceeded() {
+    if (++attempts_ < kRaceAttempts) return false;
+    const auto now = std::chrono::steady_clock::now();
+    if (attempts_ == kRaceAttempts) deadline_ = now + kRaceTime;
+    return now >= deadline_;
+  }
+
+ private:
+  int attempts_ = 0;
+  std::chrono::steady_clock::time_point deadline_;
+};
 
 // The raw call: a descriptor, or -1 and errno.
 int Openat2(int root_fd, const char* path, int flags, mode_t mode) {
@@ -25,10 +42,14 @@ int Openat2(int root_fd, const char* path, int flags, mode_t mode) {
   how.flags = static_cast<std::uint64_t>(static_cast<unsigned>(flags) | O_CLOEXEC);
   how.mode = mode;
   how.resolve = kResolve;
-  for (int attempt = 0;; ++attempt) {
+  for (RaceLimit limit;;) {
     const long fd = ::syscall(SYS_openat2, root_fd, path, &how, sizeof how);
     if (fd >= 0) return static_cast<int>(fd);
-    if ((errno != EAGAIN && errno != EINTR) || attempt == kRaceAttempts) return -1;
+    const int errnum = errno;
+    if ((errnum != EAGAIN && errnum != EINTR) || limit.Exceeded()) {
+      errno = errnum;
+      return -1;
+    }
   }
 }
 
@@ -119,6 +140,25 @@ Result<UniqueFd> MakeParents(int root_fd, const std::vector<std::string>& compon
   return directory;
 }
 
+// A container may have put anything on /proc (CVE-2019-16884, CVE-2025-52881).
+Result<UniqueFd> OpenOwnFds() {
+  UniqueFd fds(::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!fds) return KernelError("open(2) path=/proc/self/fd");
+  struct statfs filesystem {};
+  if (::fstatfs(fds.get(), &filesystem) != 0) return KernelError("fstatfs(2) path=/proc/self/fd");
+  if (filesystem.f_type != PROC_SUPER_MAGIC)
+    return Error{Code::kKernel, ENOTSUP, "/proc/self/fd is not a procfs"};
+  return fds;
+}
+
+Result<struct stat> StatRegular(int fd, const std::string& path) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return KernelError("fstat(2) path=" + path);
+  if (!S_ISREG(status.st_mode))
+    return Error{Code::kInvalidConfig, EINVAL, path + ": is not a regular file"};
+  return status;
+}
+
 Error WrongKind(const std::string& path, const char* wanted) {
   return {Code::kInvalidConfig, EEXIST, path + ": exists, and is not a " + std::string(wanted)};
 }
@@ -137,6 +177,16 @@ Result<UniqueFd> OpenInRoot(int root_fd, const std::string& path, int flags, mod
   UniqueFd fd(Openat2(root_fd, path.c_str(), flags, mode));
   if (!fd) return OpenError(path, "");
   return fd;
+}
+
+Result<UniqueFd> OpenRegularInRoot(int root_fd, const std::string& path) {
+  const UniqueFd seen = TRY(OpenInRoot(root_fd, path, O_PATH));
+  const struct stat expected = TRY(StatRegular(seen.get(), path));
+  UniqueFd file = TRY(OpenInRoot(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+  const struct stat opened = TRY(StatRegular(file.get(), path));
+  if (opened.st_dev != expected.st_dev || opened.st_ino != expected.st_ino)
+    return Error{Code::kKernel, EAGAIN, path + ": was exchanged while it was opened"};
+  return file;
 }
 
 Result<Parent> OpenParentInRoot(int root_fd, const std::string& path, bool create_missing) {
@@ -187,18 +237,17 @@ Result<UniqueFd> MakeFileInRoot(int root_fd, const std::string& path, mode_t mod
 }
 
 Result<UniqueFd> Reopen(int fd, int flags) {
-  const UniqueFd fds(::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!fds) return KernelError("open(2) path=/proc/self/fd");
-  // A container may have put anything on /proc (CVE-2019-16884, CVE-2025-52881).
-  struct statfs filesystem {};
-  if (::fstatfs(fds.get(), &filesystem) != 0) return KernelError("fstatfs(2) path=/proc/self/fd");
-  if (filesystem.f_type != PROC_SUPER_MAGIC)
-    return Error{Code::kKernel, ENOTSUP, "/proc/self/fd is not a procfs"};
+  const UniqueFd fds = TRY(OpenOwnFds());
   UniqueFd again(::openat(fds.get(), std::to_string(fd).c_str(), flags | O_CLOEXEC));
   if (!again) return KernelError("openat(2) path=" + FdPath(fd));
   return again;
 }
 
 std::string FdPath(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
+Result<std::string> VerifiedFdPath(int fd) {
+  TRY(OpenOwnFds());
+  return FdPath(fd);
+}
 
 }  // namespace coracle::sys

@@ -1,7 +1,8 @@
 // The only way to touch a path inside a root filesystem: a directory descriptor and openat2(2)
 // with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS. Nothing here takes a host path to a file in it.
 //
-// openat2 answers EAGAIN when a rename races with ".."; we try 128 times, then give the error.
+// openat2 answers EAGAIN when a rename races with ".."; we try 128 times and 2 ms more, then give
+// the error.
 // A kernel without openat2 is refused: there is no fallback resolver.
 #pragma once
 
@@ -19,6 +20,10 @@ Result<UniqueFd> OpenRoot(const std::string& host_path);
 
 // `flags` as open(2); O_CLOEXEC is always added. `path` may start with '/': it means the root.
 Result<UniqueFd> OpenInRoot(int root_fd, const std::string& path, int flags, mode_t mode = 0);
+
+// A regular file, for reading. What is none is not even opened, since a device would notice
+// (/dev/watchdog) and a FIFO would wait: EINVAL.
+Result<UniqueFd> OpenRegularInRoot(int root_fd, const std::string& path);
 
 // The parent directory of `path`, and its last component ("." for the root itself). Parents that
 // are missing are created 0755, each opened without following a symlink out of the root.
@@ -38,5 +43,7 @@ Result<UniqueFd> Reopen(int fd, int flags);
 
 // "/proc/self/fd/N": for system calls that take a path but no descriptor.
 std::string FdPath(int fd);
+// The same where somebody else may have made /proc: an error unless it is a procfs.
+Result<std::string> VerifiedFdPath(int fd);
 
 }  // namespace coracle::sys
