@@ -114,7 +114,7 @@ bool Act(const std::string& name, const std::string& argument) {
   } else if (name == "complain") {
     std::fprintf(stderr, "%s\n", argument.c_str());
   } else {
-    return false;
+    return Attack(name, argument);
   }
   return true;
 }

@@ -385,7 +385,7 @@ std::string Fact(const std::string& name, const std::string& argument) {
   for (const Row& row : kFacts) {
     if (name == row.name) return row.run(argument);
   }
-  return "";
+  return AttackFact(name, argument);
 }
 
 }  // namespace probe

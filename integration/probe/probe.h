@@ -15,6 +15,10 @@ std::string Fact(const std::string& name, const std::string& argument);
 // Does `name`; false when it is no act. Some never return.
 bool Act(const std::string& name, const std::string& argument);
 
+// The same, of what a hostile container does (attacks.cc).
+std::string AttackFact(const std::string& name, const std::string& argument);
+bool Attack(const std::string& name, const std::string& argument);
+
 std::string Quote(const std::string& text);
 std::string ReadFile(const std::string& path, bool* opened = nullptr);
 std::string ErrnoName(int errnum);  // "EPERM"; "0" for success

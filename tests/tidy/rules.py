@@ -60,5 +60,14 @@ FORBIDDEN_CALLS = {"cri": ("fork", "clone", "unshare", "chdir", "umask", "setns"
 # They prepare the process while it has one thread.
 BEFORE_THREADS = {"src/cri/main.cc", "src/cri/server.cc"}
 
+# Calls that take a path. What lies in a root file system is reached through src/sys/path.cc only:
+# a descriptor of the root, and openat2(2).
+PATH_CALLS = ("open", "creat", "mkdir", "mkfifo", "mknod", "symlink", "link", "unlink", "rmdir",
+              "remove", "chown", "lchown", "chmod", "stat", "lstat", "statfs", "access", "rename",
+              "truncate", "opendir", "readlink", "mount", "chdir", "chroot", "utimensat", "execve",
+              "lsetxattr", "setxattr", "getxattr", "MakeDirectories", "ReadFile", "RemoveTree",
+              "WriteKernelFile", "WriteFileAtomically")
+ROOT_PATH = r"(?<!\w)(?:rootfs|root_path|merged|root(?:\.|->)path)(?:\w|\.|->)*\s*[+/]"
+
 # Words of unfinished work, and folders of one particular machine.
 FORBIDDEN_WORDS = r"\b(?:TODO|FIXME|XXX)\b|/work/(?:main|shared|brief|build)\b|/opt/peers\b"

@@ -74,6 +74,23 @@ def check_calls(name, text):
         yield line, f"layer {layer} may not call {match.group(0)[:-1].strip()}(2) in its threads"
 
 
+def check_root_paths(name, text):
+    """No kernel call takes a string that leads into a root file system."""
+    layer, is_test = layer_of(name)
+    if layer is None or is_test or not name.endswith(".cc"):
+        return
+    blanked = cxx.blank(text)
+    for match in re.finditer(rf"(?<![\w.>])(?:{'|'.join(rules.PATH_CALLS)})\s*\(", blanked):
+        depth, end = 1, match.end()
+        while depth and end < len(blanked):
+            depth += {"(": 1, ")": -1}.get(blanked[end], 0)
+            end += 1
+        if re.search(rules.ROOT_PATH, blanked[match.end():end]):
+            line = text.count("\n", 0, match.start()) + 1
+            yield line, (f"{match.group(0)[:-1].strip()} of a path in a root file system: "
+                         "use coracle/sys/path.h")
+
+
 def step_functions(text):
     """Names of the functions in step tables: what follows the four strings of a row."""
     string = r'"(?:\\.|[^"\\])*"\s*'
@@ -173,7 +190,7 @@ def problems():
         checks = [check_text(name, text)]
         if pathlib.PurePath(name).suffix in CODE:
             checks += [check_layering(name, text), check_calls(name, text),
-                       check_functions(name, text, steps)]
+                       check_root_paths(name, text), check_functions(name, text, steps)]
         if name.endswith(".h"):
             checks.append(check_header(name, text))
         if name.endswith(".cc"):

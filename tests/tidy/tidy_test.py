@@ -76,6 +76,18 @@ class Layering(unittest.TestCase):
         self.assertFalse(found(tidy.check_calls("src/cri/a.cc", "// chdir(p)\n")))
 
 
+    def test_paths_of_a_root_file_system(self):
+        for call in ("::open((plan.rootfs.path + name).c_str(), 0)",
+                     "::mkdir((root_path + at).c_str(), 0)",
+                     "sys::mount({.target = spec.root->path + at})", "ReadFile(rootfs / link)"):
+            text = f"void F() {{ {call}; }}"
+            self.assertTrue(found(tidy.check_root_paths("src/runtime/a.cc", text)), call)
+        for call in ("sys::OpenRoot(plan.rootfs.path)", "::open(path + rest, 0)",
+                     "::mkdir(rootfs.c_str(), 0755)"):
+            text = f"void F() {{ {call}; }}"
+            self.assertFalse(found(tidy.check_root_paths("src/runtime/a.cc", text)), call)
+
+
 class Text(unittest.TestCase):
     def test_sizes_and_words(self):
         self.assertTrue(found(tidy.check_text("a.cc", "x\n" * 501)))
