@@ -166,7 +166,7 @@ std::string JoinData(const std::vector<std::pair<std::string, std::string>>& opt
 
 Status OldMount(const Attaching& attaching, const MountPlan& mount, int target_fd) {
   TRY(sys::mount({.source = mount.source.empty() ? mount.type : mount.source,
-                  .target = sys::FdPath(target_fd),
+                  .target = TRY(sys::VerifiedFdPath(target_fd)),
                   .fstype = mount.type,
                   .flags = SuperblockFlags(mount),
                   .data = JoinData(mount.options.data)}));
@@ -220,7 +220,7 @@ Status Remount(const Attaching& attaching, const MountPlan& mount) {
   for (const std::string& flag : mount.options.superblock) data.emplace_back(flag, "");
   if (!mount.options.bind && (!data.empty() || NeedsReadonlySuperblock(mount)))
     TRY(sys::mount({.source = {},
-                    .target = sys::FdPath(target.get()),
+                    .target = TRY(sys::VerifiedFdPath(target.get())),
                     .fstype = {},
                     .flags = MS_REMOUNT | SuperblockFlags(mount),
                     .data = JoinData(data)}));
