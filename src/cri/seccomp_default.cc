@@ -100,11 +100,13 @@ constexpr CapabilityCalls kWithCapability[] = {
     {"CAP_PERFMON", kPerfmon},
 };
 
+// No 32-bit architecture: socketcall(2) has its arguments in memory, where a filter cannot look,
+// and would be a way around the conditions on socket(2) below (CVE-2026-123876).
 #if defined(__x86_64__)
-constexpr const char* kArchitectures = "SCMP_ARCH_X86_64 SCMP_ARCH_X86 SCMP_ARCH_X32";
+constexpr const char* kArchitectures = "SCMP_ARCH_X86_64";
 constexpr const char* kArchitectureCalls = "arch_prctl modify_ldt";
 #elif defined(__aarch64__)
-constexpr const char* kArchitectures = "SCMP_ARCH_AARCH64 SCMP_ARCH_ARM";
+constexpr const char* kArchitectures = "SCMP_ARCH_AARCH64";
 constexpr const char* kArchitectureCalls = R"(
 arm_fadvise64_64 arm_sync_file_range breakpoint cacheflush set_tls sync_file_range2)";
 #else
