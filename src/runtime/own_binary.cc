@@ -19,10 +19,10 @@ namespace {
 
 constexpr char kOwnFile[] = "/proc/self/exe";
 
-// Only these verbs enter a container. Nothing is parsed here: a word that looks like one will do.
-bool MayEnterContainer(char** argv) {
+// Nothing is parsed here: a word that looks like a verb will do.
+bool MayEnterContainer(char** argv, std::initializer_list<std::string_view> verbs) {
   for (char** word = argv; *word != nullptr; ++word)
-    for (const std::string_view verb : {"create", "run", "exec"})
+    for (const std::string_view verb : verbs)
       if (*word == verb) return true;
   return false;
 }
@@ -71,8 +71,8 @@ Result<UniqueFd> ReadOnlyImage(int own) {
 
 }  // namespace
 
-Status ProtectOwnBinary(char** argv, char** envp) {
-  if (!MayEnterContainer(argv)) return {};
+Status ProtectOwnBinary(char** argv, char** envp, std::initializer_list<std::string_view> verbs) {
+  if (!MayEnterContainer(argv, verbs)) return {};
   const UniqueFd own(::open(kOwnFile, O_RDONLY | O_CLOEXEC));
   if (!own) return KernelError(std::string("open(2) path=") + kOwnFile);
   if (IsReadOnly(own.get()) || IsSealed(own.get())) return {};

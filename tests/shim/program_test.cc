@@ -1,9 +1,11 @@
 // The built coracle-shim as a daemon sees it: real containers, real events.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -208,6 +210,20 @@ TEST(PauseProgram, ReapsAndEndsWhenTold) {
   ASSERT_EQ(waitpid(pid, &status, 0), pid);
   EXPECT_TRUE(WIFEXITED(status)) << status;
   EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST_F(ProgramTest, ItsOwnFileCannotBeWrittenFromAContainer) {
+  ASSERT_NO_FATAL_FAILURE(Create("true"));
+  std::string stat = *ReadFile("/proc/" + std::to_string(pid_) + "/stat");
+  const std::string shim = std::to_string(std::stoi(stat.substr(stat.rfind(')') + 4)));
+  const UniqueFd program(::open(("/proc/" + shim + "/exe").c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(program) << shim;
+  struct statvfs filesystem {};
+  ASSERT_EQ(::fstatvfs(program.get(), &filesystem), 0);
+  EXPECT_NE(filesystem.f_flag & ST_RDONLY, 0U);
+  Start();
+  EXPECT_TRUE(Wait());
+  DeleteAndShutDown();
 }
 
 TEST_F(ProgramTest, AContainersWholeLife) {

@@ -129,7 +129,7 @@ int Main(int argc, char** argv) {
   Context context;
   // Another program, that makes no container: nothing here applies to it.
   if (argc > 1 && std::string_view(argv[1]) == "image") return Fail(context, ExecImage(argv + 1));
-  const auto own = ProtectOwnBinary(argv, environ);
+  const auto own = ProtectOwnBinary(argv, environ, {"create", "run", "exec"});
   if (!own.has_value()) return Fail(context, own.error());
   GlobalOptions options;
   Arguments arguments("coracle", "Runs containers as the OCI runtime specification says.");
