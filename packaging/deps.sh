@@ -13,7 +13,7 @@ build_packages=(
 test_packages=(
   python3 python3-pytest python3-grpcio python3-protobuf
   busybox-static zstd docker-registry skopeo umoci containernetworking-plugins iproute2 iptables
-  podman conmon runc crun containerd e2fsprogs procps util-linux
+  podman conmon runc crun uidmap containerd e2fsprogs procps util-linux
   qemu-system-x86 "linux-image-6.12-cloud-amd64|linux-image-cloud-amd64" kmod cpio xz-utils
 )
 

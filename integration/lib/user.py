@@ -1,5 +1,6 @@
 """A user without privileges and with subordinate ids, who exists in one private mount namespace."""
 
+import os
 import subprocess
 
 UID = 61234
@@ -42,6 +43,11 @@ class User:
     @staticmethod
     def own(*paths):
         subprocess.run(["chown", "-R", f"{UID}:{UID}", *map(str, paths)], check=True)
+
+    @staticmethod
+    def own_one(*paths):
+        for path in paths:
+            os.chown(path, UID, UID)
 
     def run(self, *command, **options):
         options = {"check": True, "capture_output": True, "text": True} | options
