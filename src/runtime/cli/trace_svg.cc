@@ -90,6 +90,12 @@ std::string Tooltip(const TracedStep& step) {
   return text;
 }
 
+std::string_view FirstOf(std::string_view table) {
+  for (const StepInfo& info : AllSteps())
+    if (info.table == table) return info.name;
+  return "";
+}
+
 // A step whose bar has been drawn.
 struct Bar {
   const TracedStep* step;
@@ -181,13 +187,13 @@ class Picture {
       std::string_view from, to;
       bool at_ends = false;  // from where one ends to where the other ends
     };
-    constexpr Meeting kMeetings[] = {{"clone-process", "await-id-maps"},
-                                     {"clone-process", "join-container"},
-                                     {"say-ready", "await-ready", true},
-                                     {"connect", "run-start-hooks"},
-                                     {"execute", "await-program", true}};
+    const Meeting meetings[] = {{"clone-process", FirstOf("container")},
+                                {"clone-process", FirstOf("exec-process")},
+                                {"say-ready", "await-ready", true},
+                                {"connect", FirstOf("program")},
+                                {"execute", "await-program", true}};
     std::string svg;
-    for (const Meeting& meeting : kMeetings) {
+    for (const Meeting& meeting : meetings) {
       const auto from = std::ranges::find(bars_, meeting.from, NameOf);
       const auto to = std::ranges::find(bars_, meeting.to, NameOf);
       if (from == bars_.end() || to == bars_.end()) continue;
