@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 #include <ranges>
 
 #include "cgroup_devices.h"
@@ -42,7 +43,25 @@ struct Found {
   std::string mount, root;
 };
 
+// Where it usually is, without reading mountinfo, which grows with the host's mounts. The root of
+// the hierarchy, and nothing else, has inode 1; and only for the first cgroup namespace it is "/".
+std::optional<Found> UsualMount() {
+  constexpr ino_t kFirstNamespace = 0xeffffffb;  // PROC_CGROUP_INIT_INO of the kernel
+  struct stat space {};
+  if (::stat("/proc/self/ns/cgroup", &space) != 0 || space.st_ino != kFirstNamespace)
+    return std::nullopt;
+  for (const char* path : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
+    struct statfs filesystem {};
+    struct stat root {};
+    if (::statfs(path, &filesystem) != 0 || filesystem.f_type != CGROUP2_SUPER_MAGIC) continue;
+    if (::stat(path, &root) != 0 || root.st_ino != 1) return std::nullopt;
+    return Found{path, "/"};
+  }
+  return std::nullopt;
+}
+
 Result<Found> FindMount() {
+  if (auto usual = UsualMount(); usual.has_value()) return *std::move(usual);
   const std::vector<sys::MountInfo> mounts = TRY(sys::ReadMountInfo());
   const sys::MountInfo* best = nullptr;
   for (const sys::MountInfo& mount : mounts) {
