@@ -91,9 +91,11 @@ def only_where_it_holds(request, runtime):
 @pytest.fixture
 def bundle(request, runtime, directory, probe):
     made = Bundle(runtime, directory, probe, f"/coracle-test-{os.getpid()}")
-    # A peer that leaves something behind is not to fail every row for it, only the one about that.
+    # crun leaves the cgroup of a failing create behind; a peer that leaves something is not to fail
+    # every row for it, only the one about that.
     rows = {row for mark in request.node.iter_markers("checklist") for row in mark.args}
-    made.must_be_clean = not request.config.getoption("--judge") or 131 in rows
+    lenient = request.config.getoption("--judge") or runtime.name == "crun"
+    made.must_be_clean = not lenient or 131 in rows
     yield made
     left = made.close()
     assert not (left and made.must_be_clean), left

@@ -61,6 +61,7 @@ DEVIATIONS = {
           "intel_rdt".split()],
         # the rest
         "test_delegation[False]",
+        "test_cpu_affinity_of_a_further_process",
         "test_joined_by_path[time]",
         "test_session_keyring_of_its_own",
         "test_failure_ends_start",
