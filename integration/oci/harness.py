@@ -85,17 +85,19 @@ def mount_options(mountinfo, destination):
 class Runtime:
     def __init__(self, program, directory):
         self.program, self.root = program, directory / "state"
+        self.prefix = []  # a program that executes the runtime
         version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
         self.name = version.stdout.split()[0]
 
-    def command(self, *words):
-        return [self.program, "--root", str(self.root), *map(str, words)]
+    def command(self, *words, before=()):
+        return [*self.prefix, self.program, "--root", str(self.root), *map(str, before),
+                *map(str, words)]
 
-    def __call__(self, *words, code=0, **options):
+    def __call__(self, *words, code=0, before=(), **options):
         """Runs one verb to its end. `code` None: any exit code."""
         options = {"capture_output": True, "text": True, "timeout": 60,
                    "stdin": None if "input" in options else subprocess.DEVNULL} | options
-        done = subprocess.run(self.command(*words), check=False, **options)
+        done = subprocess.run(self.command(*words, before=before), check=False, **options)
         if code is not None:
             told = f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
             assert done.returncode == code, told

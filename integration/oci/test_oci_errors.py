@@ -61,6 +61,10 @@ def test_missing_rootfs(bundle):
      "SCMP_ACT_ALLOW"),
     ("linux", {"personality": {"domain": "LINUX", "flags": ["X"]}}, "/linux/personality/flags",
      "supported"),
+    ("linux", {"intelRdt": {"closID": "a/b"}}, "/linux/intelRdt/closID", "without"),
+    ("linux", {"intelRdt": {"memBwSchema": "L3:0=f"}}, "/linux/intelRdt/memBwSchema", "MB:"),
+    ("linux", {"intelRdt": {"schemata": ["MB:0=1\nL3:0=f"]}}, "/linux/intelRdt/schemata/0",
+     "one line"),
     ("linux", {"resources": {"unified": {"../x": "1"}}}, "/linux/resources/unified/..~1x",
      "cgroup v2"),
     ("linux", {"resources": {"network": {"classID": 1}}}, "/linux/resources/network", "v1"),
@@ -149,3 +153,41 @@ def test_json_log(bundle, runtime, directory):
     line = json.loads(log.read_text().splitlines()[-1])
     assert line["level"] == "error" and "nosuch" in line["msg"]
     assert line["time"].count(":") >= 2 and "nosuch" in done.stderr
+
+
+@pytest.mark.checklist(107, 108, 109, 110)
+@pytest.mark.skipif(os.path.exists("/sys/fs/resctrl/tasks"), reason="this host has resctrl")
+@pytest.mark.parametrize("rdt", [
+    {}, {"closID": "/"}, {"closID": "x", "l3CacheSchema": "L3:0=f", "memBwSchema": "MB:0=10"},
+    {"schemata": ["MB:0=10"]}, {"enableMonitoring": True}])
+def test_no_resctrl(bundle, rdt):
+    bundle.linux["intelRdt"] = rdt
+    message = bundle.refused().lower()
+    assert "rdt" in message or "resctrl" in message or "resctl" in message
+
+
+def test_words_that_callers_match(bundle, runtime, directory):
+    """What containerd's shim, CRI-O, podman and the kubelet look for in the log's last error."""
+    log = directory / "log.json"
+
+    def told(*words):
+        runtime.fails(*words, before=("--log", log, "--log-format", "json"))
+        last = [line for line in map(json.loads, log.read_text().splitlines())
+                if line["level"] == "error"][-1]
+        assert set(last) >= {"level", "msg", "time"}
+        return last["msg"].lower()
+
+    container = bundle.start("exit=0")
+    container.wait()
+    assert "container not running" in told("kill", container.id, "TERM")
+    for words in (("kill", "nosuch", "KILL"), ("delete", "nosuch"), ("state", "nosuch"),
+                  ("start", "nosuch")):
+        assert "does not exist" in told(*words)
+    for program, text in {"nosuch": "executable file not found in $path",
+                          "/nosuch": "no such file or directory",
+                          "/etc/passwd": "permission denied"}.items():
+        bundle.process["args"] = [program]
+        name = bundle.new_container()
+        assert text in told("create", "--bundle", bundle.path, name)
+        running = bundle.start("sleep")
+        assert text in told("exec", running.id, program)

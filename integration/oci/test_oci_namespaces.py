@@ -162,3 +162,60 @@ def test_network_namespace_made_by_someone_else(bundle, directory):
         assert seen == f"net:[{pin.stat().st_ino}]"
     finally:
         subprocess.run(["umount", pin], check=True)
+
+
+@pytest.mark.checklist(70)
+@pytest.mark.deviates("runc", "crun")  # mount in the host's namespace, and leave it there
+def test_without_a_mount_namespace_no_mount_of_the_host_changes(bundle, directory):
+    mounts = pathlib.Path("/proc/self/mountinfo").read_text()
+    bundle.without_namespace("mount")
+    (bundle.rootfs / "etc/here").write_text("inside")
+    (directory / "bound").write_text("bound")
+    bundle.mount("/data", type="tmpfs", source="tmpfs", options=["ro"])
+    bundle.mount("/tmp", type="bind", source=str(directory), options=["rbind"])
+    bundle.linux["maskedPaths"] = ["/etc/passwd", "/proc/kcore"]
+    bundle.linux["readonlyPaths"] = ["/proc/sys"]
+    facts = ("ns", "read=/etc/here", "read=/tmp/bound", "read=/etc/passwd", "list=/data",
+             "open-w=/proc/sys/kernel/hostname", "stat=/dev/null", "cwd")
+    container = bundle.start(*facts, "sleep")
+    inside = container.wait_facts("cwd")
+    for seen in (inside, container.exec(*facts)):
+        assert seen["ns"]["mnt"] == own("mount")
+        assert seen["read=/etc/here"] == "inside" and seen["read=/tmp/bound"] == "bound"
+        assert seen["read=/etc/passwd"] == "" and seen["list=/data"] == []
+        assert seen["open-w=/proc/sys/kernel/hostname"] == "EROFS"
+        assert seen["stat=/dev/null"]["type"] == "c"
+        assert seen["cwd"] == "/"
+    assert pathlib.Path("/proc/self/mountinfo").read_text() == mounts
+    container.kill("KILL")
+    container.wait()
+    container.delete()
+    assert pathlib.Path("/proc/self/mountinfo").read_text() == mounts
+
+
+@pytest.mark.checklist(70)
+@pytest.mark.deviates("runc", "crun")
+def test_the_mount_namespace_of_the_caller_given_by_its_path(bundle):
+    mounts = pathlib.Path("/proc/self/mountinfo").read_text()
+    bundle.without_namespace("mount")
+    bundle.linux["namespaces"].append({"type": "mount", "path": "/proc/self/ns/mnt"})
+    container = bundle.start("stat=/probe", "sleep")
+    container.wait_facts("stat=/probe")
+    assert container.exec("ns")["ns"]["mnt"] == own("mount")
+    assert pathlib.Path("/proc/self/mountinfo").read_text() == mounts
+
+
+@pytest.mark.checklist(70)
+@pytest.mark.deviates("runc", "crun")
+def test_without_any_namespace(bundle):
+    bundle.namespaces()
+    container = bundle.start("ns", "sleep")
+    for seen in (container.wait_facts("ns"), container.exec("ns")):
+        assert seen["ns"] == {file: own(kind) for kind, file in FILES.items()}
+
+
+@pytest.mark.coracle
+def test_a_user_namespace_needs_a_mount_namespace(bundle):
+    bundle.with_user_namespace()
+    bundle.without_namespace("mount")
+    assert "/linux/namespaces" in bundle.refused()

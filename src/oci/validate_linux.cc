@@ -92,7 +92,13 @@ void ValidateDevices(const std::vector<Device>& devices, Problems& problems) {
 
 bool IsInterfaceName(const std::string& name) {
   return !name.empty() && name.size() <= kMaxInterfaceName && name != "." && name != ".." &&
-         name.find_first_of("/ :\t\n") == std::string::npos;
+         name.find_first_of("/ :%\t\n\v\f\r") == std::string::npos;
+}
+
+// "eth%d": the kernel chooses the number.
+bool IsInterfaceTemplate(const std::string& name) {
+  return name.ends_with("%d") && name.size() <= kMaxInterfaceName &&
+         IsInterfaceName(name.substr(0, name.size() - 2));
 }
 
 void ValidateNetDevices(const Linux& linux_, Problems& problems) {
@@ -104,8 +110,9 @@ void ValidateNetDevices(const Linux& linux_, Problems& problems) {
     const auto here = At("/linux/netDevices", host_name);
     if (!IsInterfaceName(host_name))
       problems.Add(here, "not the name of a network interface", kSection);
-    if (!device.name.empty() && !IsInterfaceName(device.name))
-      problems.Add(At(here, "name"), "not the name of a network interface", kSection);
+    if (!device.name.empty() && !IsInterfaceName(device.name) && !IsInterfaceTemplate(device.name))
+      problems.Add(At(here, "name"),
+                   "not the name of a network interface, nor one with %d at its end", kSection);
   }
 }
 
@@ -136,6 +143,20 @@ void ValidateMemoryPolicy(const MemoryPolicy& policy, Problems& problems) {
   }
 }
 
+void ValidateIntelRdt(const IntelRdt& rdt, Problems& problems) {
+  constexpr std::string_view kSection = "config-linux.md#intelrdt";
+  const std::string here = "/linux/intelRdt";
+  const std::string& id = rdt.clos_id;
+  if (id != "/" && (id == "." || id == ".." || id.find_first_of("/\n") != std::string::npos))
+    problems.Add(At(here, "closID"), "must be \"/\" or a name without \"/\"", kSection);
+  if (!rdt.mem_bw_schema.empty() &&
+      (!rdt.mem_bw_schema.starts_with("MB:") || rdt.mem_bw_schema.find('\n') != std::string::npos))
+    problems.Add(At(here, "memBwSchema"), "must be one line that starts with \"MB:\"", kSection);
+  for (std::size_t i = 0; i < rdt.schemata.size(); ++i)
+    if (rdt.schemata[i].find('\n') != std::string::npos)
+      problems.Add(At(At(here, "schemata"), i), "must be one line", kSection);
+}
+
 }  // namespace
 
 bool HasNamespace(const Linux& linux_, std::string_view type) {
@@ -160,13 +181,7 @@ void ValidateLinux(const Linux& linux_, Problems& problems) {
                 problems);
   ValidatePaths(linux_.readonly_paths, "/linux/readonlyPaths", "config-linux.md#readonly-paths",
                 problems);
-  if (linux_.intel_rdt) {
-    const auto& id = linux_.intel_rdt->clos_id;
-    if (id != "/" && (id == "." || id == ".." || id.find('/') != std::string::npos)) {
-      problems.Add("/linux/intelRdt/closID", "must be \"/\" or a name without \"/\"",
-                   "config-linux.md#intelrdt");
-    }
-  }
+  if (linux_.intel_rdt) ValidateIntelRdt(*linux_.intel_rdt, problems);
   if (linux_.memory_policy) ValidateMemoryPolicy(*linux_.memory_policy, problems);
   if (linux_.personality) ValidatePersonality(*linux_.personality, problems);
 }

@@ -249,6 +249,16 @@ Result<Cgroup> MakeCgroup(const CgroupPlan& plan) {
   }
 }
 
+std::vector<std::string> MissingDirectories(const CgroupPlan& plan) {
+  std::vector<std::string> missing;
+  for (std::size_t end = 0; end < plan.path.size();) {
+    end = std::min(plan.path.find('/', end + 1), plan.path.size());
+    std::string path = plan.mount + plan.path.substr(0, end);
+    if (::access(path.c_str(), F_OK) != 0) missing.push_back(std::move(path));
+  }
+  return missing;
+}
+
 void UndoMakeCgroup(const std::vector<std::string>& created) noexcept {
   for (const std::string& path : std::views::reverse(created)) ::rmdir(path.c_str());
 }

@@ -65,6 +65,8 @@ struct Cgroup {
 // Makes the directories and enables controllers in the parents' cgroup.subtree_control. A cgroup
 // that exists must be empty, thawed and of type "domain". Leaves nothing when it fails.
 Result<Cgroup> MakeCgroup(const CgroupPlan& plan);
+// Directories that MakeCgroup would make now: what a runtime that dies meanwhile may have made.
+std::vector<std::string> MissingDirectories(const CgroupPlan& plan);
 // Removes what MakeCgroup made, as far as it is empty.
 void UndoMakeCgroup(const std::vector<std::string>& created) noexcept;
 

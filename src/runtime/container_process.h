@@ -50,6 +50,7 @@ struct NewProcess {
   bool no_pivot = false;
   int target_pidfd = -1;  // exec: whose namespaces to join
   std::uint64_t target_namespaces = 0;
+  int target_root = -1;  // exec: its root, where the container has no mount namespace
 
   ProcessPlan process = {};  // HOME and LISTEN_PID are known only here
   std::string executable = {};

@@ -5,6 +5,7 @@
 #include "cgroup_manager.h"
 #include "coracle/runtime/cgroup.h"
 #include "coracle/runtime/container.h"
+#include "intel_rdt.h"
 #include "loaded.h"
 #include "processes.h"
 
@@ -45,6 +46,19 @@ Status UpdateUnnamed(const Runtime& runtime, const std::string& id,
   return {};
 }
 
+Status UpdateRdtUnnamed(const Runtime& runtime, const std::string& id,
+                        const std::vector<std::string>& schemata) {
+  const UniqueFd lock = TRY(LockState(PathsOf(runtime.root, id)));
+  const Loaded loaded = TRY(Load(runtime, id));
+  if (!IsAlive(loaded.file)) return NotRunning();
+  if (loaded.file.rdt_places.empty())
+    return Error{
+        Code::kUnsupported, 0,
+        "the container was created without /linux/intelRdt, and so has no schema to change"};
+  const UniqueFd resctrl = TRY(OpenRdt(loaded.file.rdt_mount));
+  return WriteRdtSchemata(resctrl.get(), loaded.file.rdt_places.front(), schemata);
+}
+
 Result<std::vector<pid_t>> PidsUnnamed(const Runtime& runtime, const std::string& id) {
   const Loaded loaded = TRY(Load(runtime, id));
   if (!IsAlive(loaded.file)) return NotRunning();
@@ -75,6 +89,11 @@ Status Resume(const Runtime& runtime, const std::string& id) {
 
 Status Update(const Runtime& runtime, const std::string& id, const oci::Resources& resources) {
   return Named("update", id, UpdateUnnamed(runtime, id, resources));
+}
+
+Status UpdateRdt(const Runtime& runtime, const std::string& id,
+                 const std::vector<std::string>& schemata) {
+  return Named("update", id, UpdateRdtUnnamed(runtime, id, schemata));
 }
 
 Result<std::vector<pid_t>> Pids(const Runtime& runtime, const std::string& id) {

@@ -13,6 +13,7 @@
 
 #include "coracle/base/file.h"
 #include "coracle/base/id.h"
+#include "coracle/sys/namespaces.h"
 #include "coracle/sys/process.h"
 #include "coracle/sys/socket.h"
 #include "hooks.h"
@@ -45,6 +46,8 @@ void ReleaseId(Creation& creation) noexcept { (void)RemoveTree(creation.paths.di
 
 Status RecordIntent(Creation& creation) {
   TRY(WriteFileAtomically(creation.paths.config, creation.config_text));
+  if (creation.options.notify)
+    TRY(MakeDirectories(NotifyDirectory(creation.runtime, creation.plan.id)));
   return WriteStateFile(creation.paths, creation.state);
 }
 
@@ -71,6 +74,18 @@ void RemoveContainerCgroup(Creation& creation) noexcept {
   (void)SignalCgroup(creation.cgroup.path, SIGKILL);
   (void)RemoveCgroup(creation.cgroup.path);
   UndoMakeCgroup(creation.cgroup.created);
+}
+
+Status MakeRdt(Creation& creation) {
+  if (!creation.plan.rdt) return {};
+  const UniqueFd resctrl = TRY(OpenRdt(creation.plan.rdt->mount));
+  TRY(MakeRdtGroups(resctrl.get(), *creation.plan.rdt, creation.rdt_made));
+  return WriteRdtSchemata(resctrl.get(), creation.plan.rdt->group, creation.plan.rdt->schemata);
+}
+void RemoveRdt(Creation& creation) noexcept {
+  if (creation.rdt_made.empty()) return;
+  const auto resctrl = OpenRdt(creation.plan.rdt->mount);
+  if (resctrl.has_value()) (void)RemoveRdtGroups(resctrl->get(), creation.rdt_made);
 }
 
 Status Compile(Creation& creation) {
@@ -137,6 +152,8 @@ Status Clone(Creation& creation) {
                                         BecomeContainer(creation, sync);
                                       }));
   creation.sync = std::move(ours);
+  for (OpenedNamespace& each : creation.namespaces)
+    if (each.flag == CLONE_NEWNET) creation.network = std::move(each.fd);
   creation.root.reset();
   creation.mount_sources.clear();
   creation.namespaces.clear();
@@ -175,6 +192,20 @@ Status LimitDevices(const Creation& creation) {
         "/linux/resources/devices: ignored, since only root may load device rules");
   return {};
 }
+
+Status JoinRdt(Creation& creation) { return JoinRdtOf(creation.state, creation.process.pid); }
+
+Status MoveDevices(Creation& creation) {
+  if (creation.plan.net_devices.empty()) return {};
+  if (!creation.network) {
+    const std::string path = "/proc/" + std::to_string(creation.process.pid) + "/ns/net";
+    auto network = sys::OpenNamespace(path, CLONE_NEWNET);
+    if (!network.has_value()) return LastWordOf(creation.sync.get(), network.error());
+    creation.network = std::move(*network);
+  }
+  return MoveNetDevices(creation.plan.net_devices, creation.network.get(), creation.moved_devices);
+}
+void ReturnDevices(Creation& creation) noexcept { ReturnNetDevices(creation.moved_devices); }
 
 Status LimitCgroup(Creation& creation) {
   const int cgroup = creation.cgroup.directory.get();
@@ -220,6 +251,7 @@ Status ApplyLastLimits(Creation& creation) {
 }
 
 Status WritePid(Creation& creation) {
+  TRY(SendPidfd(creation.options.pidfd_socket, "standard", creation.process.pidfd.get()));
   return WritePidFile(creation.options.pid_file, creation.process.pid);
 }
 void RemovePid(Creation& creation) noexcept {
@@ -242,6 +274,9 @@ constexpr Step<Creation> kCreateSteps[] = {
     {"make-cgroup", "mkdir(2), write(2)", "config-linux.md#cgroups-path",
      "Before the process, so that it is born inside.", MakeContainerCgroup, RemoveContainerCgroup,
      "kills what is in it, removes what was made"},
+    {"make-rdt-group", "mkdirat(2), write(2)", "config-linux.md#intelrdt",
+     "Cache and memory bandwidth of its closID; another's group stays as it is.", MakeRdt,
+     RemoveRdt, "removes what was made", UndoAfter::kAttempt},
     {"compile-seccomp", "-", "config-linux.md#seccomp",
      "Here, where there are memory, libraries and a cache.", Compile},
     {"open-sources", "open_tree(2), open(2)", "config.md#mounts",
@@ -254,8 +289,13 @@ constexpr Step<Creation> kCreateSteps[] = {
      "SIGKILL, and waits for the death"},
     {"set-oom-score", "write(2)", "config.md#linux-process",
      "From outside: in a user namespace the process could not lower it.", SetOomScore},
+    {"join-rdt-group", "write(2)", "config-linux.md#intelrdt",
+     "While it is one process alone: its children will be born inside.", JoinRdt},
     {"write-id-maps", "write(2)", "config-linux.md#user-namespace-mappings",
      "The process itself may map no more than its own id.", GiveIds},
+    {"move-net-devices", "setns(2), netlink(7)", "config-linux.md#network-devices",
+     "Renamed, with their global addresses, and up; back to us should the creation fail.",
+     MoveDevices, ReturnDevices, "moves them back", UndoAfter::kAttempt},
     {"limit-cgroup", "bpf(2), write(2)", "config-linux.md#control-groups",
      "While the container process mounts; the device program decides from here on.", LimitCgroup},
     {"run-runtime-hooks", "posix_spawn(3)", "config.md#createruntime-hooks",
@@ -264,7 +304,7 @@ constexpr Step<Creation> kCreateSteps[] = {
      "The container process is done, or its Error is ours.", AwaitReady},
     {"apply-last-limits", "write(2)", "config-linux.md#control-groups",
      "Limits that could have hit our own preparation: memory.max, pids.max.", ApplyLastLimits},
-    {"write-pid-file", "open(2), write(2), rename(2)", "-",
+    {"write-pid-file", "sendmsg(2), open(2), write(2), rename(2)", "-",
      "Supervisors read it as soon as `create` returns.", WritePid, RemovePid, "removes it"},
     {"record-created", "write(2), rename(2), sendmsg(2)", "runtime.md#lifecycle",
      "From here on the container lives without us.", RecordCreated},
@@ -286,6 +326,13 @@ std::uint64_t RealtimeNanoseconds() {
          static_cast<std::uint64_t>(now.tv_nsec);
 }
 
+// As runc does: read-only, since only the socket in it is the container's to write to.
+void AddNotify(const std::string& directory, oci::Spec& spec) {
+  spec.mounts.push_back(
+      {"/run/notify", "bind", directory, {"bind", "nosuid", "noexec", "nodev", "ro"}, {}, {}});
+  if (spec.process) spec.process->env.push_back("NOTIFY_SOCKET=/run/notify/notify.sock");
+}
+
 StateFile InitialState(const Plan& plan, const oci::Spec& spec) {
   StateFile state;
   state.oci_version = spec.oci_version;
@@ -295,6 +342,12 @@ StateFile InitialState(const Plan& plan, const oci::Spec& spec) {
   state.created_unix_ns = RealtimeNanoseconds();
   state.owner_uid = ::geteuid();
   state.cgroup = plan.cgroup.Directory();
+  if (plan.rdt) {
+    state.rdt_mount = plan.rdt->mount;
+    state.rdt_places = RdtPlaces(*plan.rdt);
+    state.rdt_deleted = plan.rdt->deleted;
+  }
+  state.cgroup_created = MissingDirectories(plan.cgroup);
   state.own_pid_namespace = plan.namespaces.IsNew(CLONE_NEWPID);
   state.has_process = plan.program.has_value();
   state.has_poststart = !spec.hooks.poststart.empty();
@@ -314,7 +367,9 @@ Result<oci::State> CreateUnnamed(const Runtime& runtime, const CreateOptions& op
   std::string text;
   const oci::Spec spec = TRY(Observed(runtime.observer, kReadConfig, [&]() -> Result<oci::Spec> {
     text = TRY(ReadFile(config));
-    return oci::ParseSpec(text, config);
+    oci::Spec read = TRY(oci::ParseSpec(text, config));
+    if (options.notify) AddNotify(NotifyDirectory(runtime, options.id), read);
+    return read;
   }));
   const Plan plan = TRY(Observed(runtime.observer, kMakePlan, [&] {
     return MakePlan(runtime, {.spec = spec, .id = options.id, .bundle = bundle});
@@ -338,6 +393,10 @@ Result<oci::State> CreateUnnamed(const Runtime& runtime, const CreateOptions& op
 }  // namespace
 
 std::span<const Step<Creation>> CreateSteps() { return kCreateSteps; }
+
+std::string NotifyDirectory(const Runtime& runtime, const std::string& id) {
+  return PathsOf(runtime.root, id).directory + "/notify";
+}
 
 Result<oci::State> Create(const Runtime& runtime, const CreateOptions& options) {
   Result<oci::State> state = CreateUnnamed(runtime, options);

@@ -10,6 +10,7 @@
 #include "container_process.h"
 #include "coracle/base/step.h"
 #include "coracle/runtime/container.h"
+#include "net_devices.h"
 #include "plan.h"
 #include "state_file.h"
 
@@ -26,6 +27,7 @@ struct Creation {
 
   UniqueFd lock = {};
   Cgroup cgroup = {};
+  std::vector<std::string> rdt_made = {};
   std::optional<SeccompProgram> seccomp = {};
   UniqueFd root = {};
   std::vector<UniqueFd> mount_sources = {};
@@ -33,6 +35,8 @@ struct Creation {
   UniqueFd listener = {}, console = {}, sync = {};
   ClonedProcess process = {};
   std::optional<TraceMemory> trace = {};
+  UniqueFd network = {};  // a joined network namespace, unless it is ours
+  MovedNetDevices moved_devices = {};
 };
 
 std::span<const Step<Creation>> CreateSteps();

@@ -4,12 +4,15 @@
 #include <poll.h>
 #include <signal.h>
 
+#include <filesystem>
+
 #include "cgroup_manager.h"
 #include "coracle/base/file.h"
 #include "coracle/base/id.h"
 #include "coracle/runtime/cgroup.h"
 #include "coracle/sys/process.h"
 #include "hooks.h"
+#include "intel_rdt.h"
 #include "loaded.h"
 
 namespace coracle::runtime {
@@ -17,9 +20,9 @@ namespace {
 
 constexpr int kDeathTimeoutMs = 10'000;
 
-Error StillThere(const StateFile& file) {
-  const std::string pid = std::to_string(file.pid);
-  const auto stat = sys::ReadProcessStat(file.pid);
+Error StillThere(pid_t number) {
+  const std::string pid = std::to_string(number);
+  const auto stat = sys::ReadProcessStat(number);
   return {Code::kKernel, EBUSY,
           "process " + pid + " does not die; its state is " +
               std::string(1, stat.has_value() ? stat->state : '?') + ", it waits in " +
@@ -34,7 +37,7 @@ Status EndProcesses(const StateFile& file) {
   (void)sys::pidfd_send_signal(pidfd->get(), SIGKILL);
   pollfd polled{pidfd->get(), POLLIN, 0};
   const int ready = ::poll(&polled, 1, kDeathTimeoutMs);
-  return ready > 0 ? Status() : Status(StillThere(file));
+  return ready > 0 ? Status() : Status(StillThere(file.pid));
 }
 
 Status EndByForce(Deletion& deletion) {
@@ -42,11 +45,27 @@ Status EndByForce(Deletion& deletion) {
   return deletion.force && file.has_value() ? EndProcesses(*file) : Status();
 }
 
+// The state is damaged: what config.json says of the cgroup, in which all processes are.
+StateFile Guess(const Deletion& deletion, const Error& why) {
+  const Runtime& runtime = deletion.runtime;
+  if (runtime.warn) runtime.warn(why.message + ": its cgroup is taken from config.json");
+  StateFile file;
+  file.id = std::filesystem::path(deletion.paths.directory).filename();
+  const auto host = ReadCgroupHost();
+  const auto spec = ReadConfigCopy(deletion.paths);
+  if (!host.has_value() || !spec.has_value()) return file;
+  file.has_poststop = !spec->hooks.poststop.empty();
+  const auto plan = PlanCgroup(*host, *spec, file.id, true);
+  if (plan.has_value()) file.cgroup = plan->Directory();
+  return file;
+}
+
 Status TakeStopped(Deletion& deletion) {
   deletion.lock = TRY(LockState(deletion.paths));
   Result<StateFile> file = ReadStateFile(deletion.paths);
-  if (!file.has_value())
-    return file.error().code == Code::kNotFound ? Status() : Status(file.error());
+  if (!file.has_value() && file.error().code == Code::kNotFound) return {};
+  if (!file.has_value() && !deletion.force) return file.error();
+  if (!file.has_value()) file = Guess(deletion, file.error());
   deletion.file = std::move(*file);
   const oci::ContainerStatus status = DeriveStatus(deletion.paths, *deletion.file);
   if (!deletion.force &&
@@ -62,18 +81,36 @@ Status EndAll(Deletion& deletion) {
   return deletion.file ? EndProcesses(*deletion.file) : Status();
 }
 
+// What keeps it busy is a process that does not die.
 Status RemoveItsCgroup(Deletion& deletion) {
   if (!deletion.file || deletion.file->cgroup.empty()) return {};
-  TRY(RemoveCgroup(deletion.file->cgroup));
+  const Status removed = RemoveCgroup(deletion.file->cgroup);
+  if (!removed.has_value()) {
+    const auto pids = CgroupPids(deletion.file->cgroup);
+    if (removed.error().errnum != EBUSY || !pids.has_value() || pids->empty()) return removed;
+    return StillThere(pids->front());
+  }
   UndoMakeCgroup(deletion.file->cgroup_created);
   return {};
+}
+
+Status RemoveRdt(Deletion& deletion) {
+  if (!deletion.file || deletion.file->rdt_deleted.empty()) return {};
+  const auto resctrl = OpenRdt(deletion.file->rdt_mount);
+  // Unmounted since: the groups went with the mount.
+  return resctrl.has_value() ? RemoveRdtGroups(resctrl->get(), deletion.file->rdt_deleted)
+                             : Status();
 }
 
 Status RemoveState(Deletion& deletion) { return RemoveTree(deletion.paths.directory); }
 
 // config.md#poststop: a failing hook is a warning, and the next one runs.
 Status RunPoststop(Deletion& deletion) {
-  if (!deletion.spec.has_value()) return deletion.spec.error();
+  if (!deletion.spec.has_value()) {
+    if (deletion.runtime.warn)
+      deletion.runtime.warn("poststop hooks cannot run: " + deletion.spec.error().message);
+    return {};
+  }
   if (!deletion.file) return {};
   const oci::State state = ToOciState(*deletion.file, oci::ContainerStatus::kStopped);
   for (const oci::Hook& hook : deletion.spec->hooks.poststop) {
@@ -93,6 +130,8 @@ constexpr Step<Deletion> kDeleteSteps[] = {
     {"remove-cgroup", "rmdir(2)", "runtime.md#delete",
      "With the directories above it that were made for it, if nobody else uses them.",
      RemoveItsCgroup},
+    {"remove-rdt-group", "unlinkat(2)", "config-linux.md#intelrdt",
+     "Only what `create` made, and never the group of a given closID.", RemoveRdt},
     {"remove-state", "unlinkat(2)", "runtime.md#delete",
      "From here on the id is free; mounts and namespaces went with the processes.", RemoveState},
     {"run-poststop-hooks", "posix_spawn(3)", "config.md#poststop",

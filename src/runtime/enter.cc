@@ -11,8 +11,12 @@ namespace {
 
 // All at once: the kernel takes them in the order in which the privilege lasts.
 Status SetNamespaces(NewProcess& process) {
-  TRY(sys::setns(process.target_pidfd, process.target_namespaces));
+  if (process.target_namespaces != 0)
+    TRY(sys::setns(process.target_pidfd, process.target_namespaces));
   ::close(process.target_pidfd);
+  if (process.target_root < 0) return {};
+  TRY(EnterRoot(process.target_root));
+  ::close(process.target_root);
   return {};
 }
 
@@ -29,7 +33,7 @@ Status PrepareHome(NewProcess& process) {
 }
 
 constexpr Step<NewProcess> kEnterSteps[] = {
-    {"join-container", "setns(2)", "config-linux.md#namespaces",
+    {"join-container", "setns(2), chroot(2)", "config-linux.md#namespaces",
      "By a process of its own, which then clones the one that others in there can see.",
      SetNamespaces},
     {"become-namespace-root", "setgroups(2), setresgid(2), setresuid(2)",
@@ -41,8 +45,9 @@ constexpr Step<NewProcess> kEnterSteps[] = {
      "execCPUAffinity.initial: where our own preparation may run.", PinToFirstCpus},
     {"connect-stdio", "ioctl(2), sendmsg(2), dup2(2)", "config.md#process",
      "The given descriptors, or a terminal of the container's own devpts.", ConnectInput},
-    {"apply-attributes", "personality(2), sched_setattr(2), ioprio_set(2)", "config.md#process",
-     "While this process still has the privilege to raise them.", ApplyAttributes},
+    {"apply-attributes", "personality(2), sched_setattr(2), set_mempolicy(2), ioprio_set(2)",
+     "config.md#process", "While this process still has the privilege to raise them.",
+     ApplyAttributes},
     {"prepare-home", "openat2(2)", "config.md#process",
      "HOME from the container's passwd file, unless it is set.", PrepareHome},
     {"close-descriptors", "close_range(2)", "config.md#process",

@@ -17,19 +17,23 @@
 namespace coracle::runtime {
 namespace {
 
-bool SharesOurUserNamespace(pid_t pid) {
+bool SharesOur(const std::string& name, pid_t pid) {
   struct stat theirs {};
   struct stat ours {};
-  const std::string path = "/proc/" + std::to_string(pid) + "/ns/user";
-  return ::stat(path.c_str(), &theirs) == 0 && ::stat("/proc/self/ns/user", &ours) == 0 &&
-         theirs.st_ino == ours.st_ino && theirs.st_dev == ours.st_dev;
+  const std::string path = "/proc/" + std::to_string(pid) + "/ns/" + name;
+  return ::stat(path.c_str(), &theirs) == 0 &&
+         ::stat(("/proc/self/ns/" + name).c_str(), &ours) == 0 && theirs.st_ino == ours.st_ino &&
+         theirs.st_dev == ours.st_dev;
 }
 
-// Of the container process; but our own user namespace cannot be entered again (EINVAL).
+// Of the container process; but our own user namespace cannot be entered again (EINVAL), and to
+// enter our own mount namespace would mean to leave the container's root.
 std::uint64_t NamespacesToJoin(const oci::Spec& spec, pid_t pid) {
   std::uint64_t flags = 0;
   for (const oci::Namespace& each : spec.linux_.namespaces) flags |= sys::NamespaceFlag(each.type);
-  return SharesOurUserNamespace(pid) ? flags & ~std::uint64_t{CLONE_NEWUSER} : flags;
+  if (SharesOur("user", pid)) flags &= ~std::uint64_t{CLONE_NEWUSER};
+  if (SharesOur("mnt", pid)) flags &= ~std::uint64_t{CLONE_NEWNS};
+  return flags;
 }
 
 // Then the container's user namespace, which we own, has to come before all others.
@@ -62,6 +66,9 @@ Status OpenContainer(Execution& execution) {
   execution.spec = TRY(ReadConfigCopy(execution.paths));
   execution.namespaces = TRY(PlanNamespaces(execution.spec));
   execution.target_namespaces = NamespacesToJoin(execution.spec, execution.state.pid);
+  if ((execution.target_namespaces & CLONE_NEWNS) == 0)
+    execution.target_root =
+        TRY(sys::OpenRoot("/proc/" + std::to_string(execution.state.pid) + "/root"));
   execution.program =
       TRY(PlanProgram(execution.spec, execution.options.process, "", execution.runtime.warn));
   return {};
@@ -98,6 +105,7 @@ Status Clone(Execution& execution) {
   NewProcess process{.setup = setup,
                      .target_pidfd = execution.target.get(),
                      .target_namespaces = execution.target_namespaces,
+                     .target_root = execution.target_root.get(),
                      .process = execution.program.process,
                      .conversation = theirs.get()};
   // Inherited: the file of a process that is not dumpable is root's.
@@ -128,7 +136,10 @@ Status SetOomScore(Execution& execution) {
   return set.has_value() ? set : Status(LastWordOf(execution.sync.get(), set.error()));
 }
 
+Status JoinRdt(Execution& execution) { return JoinRdtOf(execution.state, execution.process.pid); }
+
 Status WritePid(Execution& execution) {
+  TRY(SendPidfd(execution.options.pidfd_socket, "setns", execution.process.pidfd.get()));
   return WritePidFile(execution.options.pid_file, execution.process.pid);
 }
 void RemovePid(Execution& execution) noexcept {
@@ -156,7 +167,9 @@ constexpr Step<Execution> kExecSteps[] = {
      Clone, Kill, "SIGKILL, and waits for the death"},
     {"set-oom-score", "write(2)", "config.md#linux-process",
      "From outside: in a user namespace the process could not lower it.", SetOomScore},
-    {"write-pid-file", "open(2), write(2), rename(2)", "-",
+    {"join-rdt-group", "write(2)", "config-linux.md#intelrdt",
+     "It is our child, and so not born in the container's group.", JoinRdt},
+    {"write-pid-file", "sendmsg(2), open(2), write(2), rename(2)", "-",
      "Supervisors read it as soon as `exec` returns.", WritePid, RemovePid, "removes it"},
     {"await-program", "sendmsg(2), recvmsg(2)", "runtime.md#start",
      "execve(2) has worked, or the Error of the process is ours.", AwaitProgram},

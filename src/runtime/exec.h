@@ -24,7 +24,8 @@ struct Execution {
   ProgramPlan program = {};
   NamespacesPlan namespaces = {};  // of the container
   std::optional<SeccompProgram> seccomp = {};
-  UniqueFd target = {};  // pidfd of the container process
+  UniqueFd target_root = {};  // where no mount namespace leads to it
+  UniqueFd target = {};       // pidfd of the container process
   std::uint64_t target_namespaces = 0;
   UniqueFd cgroup = {}, console = {}, sync = {};
   ClonedProcess process = {};

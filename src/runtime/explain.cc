@@ -98,17 +98,29 @@ std::string If(bool condition, std::string text) {
   return condition ? std::move(text) : std::string(kNothing);
 }
 
+std::string RdtGroup(const Plan& plan) {
+  return plan.rdt ? plan.rdt->mount + "/" + plan.rdt->group : "";
+}
+
 struct Detail {
   std::string_view step;
   std::string (*text)(const Plan&);  // empty: `why` says all
 };
 constexpr Detail kDetails[] = {
     {"make-cgroup", [](const Plan& p) { return p.cgroup.Directory(); }},
+    {"make-rdt-group", [](const Plan& p) { return If(p.rdt.has_value(), RdtGroup(p)); }},
+    {"join-rdt-group", [](const Plan& p) { return If(p.rdt.has_value(), RdtGroup(p)); }},
     {"compile-seccomp",
      [](const Plan& p) { return If(p.seccomp.has_value(), "once; then from the cache"); }},
     {"open-sources", [](const Plan& p) { return p.rootfs.path; }},
     {"clone-process", [](const Plan& p) { return NewNamespaces(p.namespaces); }},
     {"write-id-maps", [](const Plan& p) { return If(!p.id_maps.uids.empty(), ""); }},
+    {"move-net-devices",
+     [](const Plan& p) {
+       return Listed(p.net_devices, [](const NetDevicePlan& device) {
+         return device.host_name + (device.name == device.host_name ? "" : " as " + device.name);
+       });
+     }},
     {"limit-cgroup", Limits},
     {"set-oom-score",
      [](const Plan& p) {

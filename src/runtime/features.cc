@@ -4,6 +4,7 @@
 #include "coracle/base/json.h"
 #include "coracle/runtime/container.h"
 #include "coracle/sys/capabilities.h"
+#include "memory_policy.h"
 #include "mount_options.h"
 #include "seccomp_compile.h"
 
@@ -49,7 +50,6 @@ Json Capabilities() {
 
 Json LinuxFeatures() {
   const Json enabled = {{"enabled", true}};
-  const Json disabled = {{"enabled", false}};
   return {
       {"namespaces", kNamespaces},
       {"capabilities", Capabilities()},
@@ -58,19 +58,25 @@ Json LinuxFeatures() {
       {"seccomp", Seccomp()},
       {"apparmor", enabled},
       {"selinux", enabled},
-      {"intelRdt", disabled},
+      {"intelRdt", {{"enabled", true}, {"schemata", true}, {"monitoring", true}}},
+      {"memoryPolicy", {{"modes", MemoryPolicyModes()}, {"flags", MemoryPolicyFlags()}}},
       {"mountExtensions", {{"idmap", enabled}}},
-      {"netDevices", disabled}};
+      {"netDevices", enabled}};
 }
 
 }  // namespace
 
 Json Features() {
+  // The key is runc's: who asks whether there are checkpoints knows it.
+  const Json annotations = {{"org.opencontainers.runc.checkpoint.enabled", "false"}};
   return {{"ociVersionMin", "1.0.0"},
           {"ociVersionMax", "1.3.0"},
           {"hooks", kHooks},
           {"mountOptions", KnownMountOptions()},
-          {"linux", LinuxFeatures()}};
+          {"linux", LinuxFeatures()},
+          {"annotations", annotations},
+          // No annotation changes what this runtime does.
+          {"potentiallyUnsafeConfigAnnotations", Json::array()}};
 }
 
 }  // namespace coracle::runtime

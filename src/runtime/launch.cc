@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +12,8 @@
 #include "console.h"
 #include "coracle/base/file.h"
 #include "coracle/base/json.h"
+#include "coracle/sys/socket.h"
+#include "intel_rdt.h"
 #include "sync.h"
 
 namespace coracle::runtime {
@@ -53,8 +56,19 @@ Result<UniqueFd> ConnectConsoleOf(const ProcessIo& io, const ProgramPlan* progra
   return ConnectConsole(io.console_socket);
 }
 
+Status JoinRdtOf(const StateFile& state, pid_t pid) {
+  if (state.rdt_places.empty()) return {};
+  return JoinRdtGroups(TRY(OpenRdt(state.rdt_mount)).get(), state.rdt_places, pid);
+}
+
 Status WritePidFile(const std::string& path, pid_t pid) {
   return path.empty() ? Status() : WriteFileAtomically(path, std::to_string(pid), 0644);
+}
+
+Status SendPidfd(const std::string& path, const char* kind, int pidfd) {
+  if (path.empty()) return {};
+  const UniqueFd socket = TRY(sys::ConnectUnix(path, SOCK_STREAM));
+  return sys::SendFds(socket.get(), kind, {pidfd});
 }
 
 Result<std::optional<SeccompProgram>> CompileFilter(const Runtime& runtime,

@@ -19,8 +19,14 @@ Status CheckKeptFds(const ProcessIo& io, int listen_fds);
 // The connection for the pty master; empty without a terminal.
 Result<UniqueFd> ConnectConsoleOf(const ProcessIo& io, const ProgramPlan* program);
 
+// Puts a process into the container's groups of linux.intelRdt, if it has such.
+Status JoinRdtOf(const StateFile& state, pid_t pid);
+
 // Nothing without a path.
 Status WritePidFile(const std::string& path, pid_t pid);
+
+// Nothing without a path. `kind` as runc's receivers know it: "standard" or "setns".
+Status SendPidfd(const std::string& path, const char* kind, int pidfd);
 
 Result<std::optional<SeccompProgram>> CompileFilter(const Runtime& runtime,
                                                     const std::optional<SeccompPlan>& plan);

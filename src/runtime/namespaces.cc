@@ -88,10 +88,6 @@ Result<NamespacesPlan> PlanNamespaces(const oci::Spec& spec) {
   const oci::Linux& config = spec.linux_;
   for (std::size_t i = 0; i < config.namespaces.size(); ++i)
     TRY(AddNamespace(config.namespaces[i], "/linux/namespaces/" + std::to_string(i), plan));
-  // Without one, every mount of the container would be a mount of the host.
-  if (!plan.IsNew(CLONE_NEWNS) && !plan.IsJoined(CLONE_NEWNS))
-    return Error{Code::kUnsupported, 0,
-                 "/linux/namespaces: a container without a mount namespace is not supported"};
   plan.time_offsets = config.time_offsets;
   if (!plan.time_offsets.empty() && !plan.new_time)
     return Invalid("/linux/timeOffsets", "needs a new time namespace in /linux/namespaces");

@@ -41,6 +41,7 @@ Result<ProgramPlan> PlanProgram(const oci::Spec& spec, const oci::Process& proce
   ProgramPlan plan;
   plan.process = TRY(PlanProcess(process, pointer));
   plan.process.personality = TRY(PlanPersonality(spec));
+  plan.process.memory_policy = TRY(PlanMemoryPolicy(spec));
   plan.capabilities = TRY(PlanCapabilities(process, FindNamespace(spec, "user") != nullptr, warn));
   plan.rlimits = TRY(PlanRlimits(process, pointer));
   plan.terminal = process.terminal;
@@ -50,7 +51,6 @@ Result<ProgramPlan> PlanProgram(const oci::Spec& spec, const oci::Process& proce
 
 Result<Plan> MakePlan(const Runtime& runtime, const PlanInput& input) {
   const oci::Spec& spec = input.spec;
-  TRY(RefuseUnsupported(spec));
   if (runtime.systemd_cgroup)
     return Error{Code::kUnsupported, 0,
                  "the systemd cgroup manager is not supported; leave out --systemd-cgroup"};
@@ -58,7 +58,9 @@ Result<Plan> MakePlan(const Runtime& runtime, const PlanInput& input) {
   plan.id = input.id;
   plan.bundle = input.bundle;
   plan.namespaces = TRY(PlanNamespaces(spec));
+  plan.net_devices = PlanNetDevices(spec);
   plan.id_maps = TRY(PlanIdMaps(spec));
+  plan.rdt = TRY(PlanRdt(spec, input.id));
   plan.rootfs = TRY(PlanRootfs(spec, input.bundle));
   plan.mounts = TRY(PlanMounts(spec, input.bundle));
   plan.devices = TRY(PlanDevices(spec));

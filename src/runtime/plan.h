@@ -12,9 +12,11 @@
 #include "coracle/runtime/container.h"
 #include "devices.h"
 #include "id_maps.h"
+#include "intel_rdt.h"
 #include "masked_paths.h"
 #include "mounts.h"
 #include "namespaces.h"
+#include "net_devices.h"
 #include "process_attributes.h"
 #include "rlimits.h"
 #include "rootfs.h"
@@ -35,9 +37,11 @@ struct ProgramPlan {
 struct Plan {
   std::string id, bundle;  // absolute
   NamespacesPlan namespaces;
+  std::vector<NetDevicePlan> net_devices;
   IdMapsPlan id_maps;
   CgroupPlan cgroup;
   std::optional<uid_t> cgroup_owner;  // delegated to it
+  std::optional<RdtPlan> rdt;
   RootfsPlan rootfs;
   MountsPlan mounts;
   DevicesPlan devices;

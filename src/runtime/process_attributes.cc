@@ -12,10 +12,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <string_view>
 
 #include "coracle/base/file.h"
+#include "number_list.h"
 #include "procfs.h"
 #include "rootless.h"
 #include "scheduler.h"
@@ -66,28 +66,14 @@ Result<int> PlanIoPriority(const oci::IoPriority& io, const std::string& pointer
   return IOPRIO_PRIO_VALUE(static_cast<int>(found - kClasses.begin()), io.priority);
 }
 
-bool ParseNumber(std::string_view text, unsigned& out) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
-// cpuset(7), list format: "0-3,7".
 Result<cpu_set_t> ParseCpuList(std::string_view list, const std::string& pointer) {
+  const auto numbers = ParseNumberList(list, CPU_SETSIZE);
+  if (!numbers)
+    return BadProcess(pointer,
+                      "\"" + std::string(list) + "\" is not a list of CPUs like \"0-3,7\"");
   cpu_set_t cpus;
   CPU_ZERO(&cpus);
-  const Error bad =
-      BadProcess(pointer, "\"" + std::string(list) + "\" is not a list of CPUs like \"0-3,7\"");
-  while (!list.empty()) {
-    const std::string_view range = list.substr(0, list.find(','));
-    list.remove_prefix(std::min(range.size() + 1, list.size()));
-    const std::size_t dash = range.find('-');
-    unsigned first = 0;
-    if (!ParseNumber(range.substr(0, dash), first)) return bad;
-    unsigned last = first;
-    if (dash != std::string_view::npos && !ParseNumber(range.substr(dash + 1), last)) return bad;
-    if (last < first || last >= CPU_SETSIZE) return bad;
-    for (unsigned cpu = first; cpu <= last; ++cpu) CPU_SET(cpu, &cpus);
-  }
+  for (const unsigned cpu : *numbers) CPU_SET(cpu, &cpus);
   return cpus;
 }
 
@@ -151,17 +137,6 @@ Result<std::optional<unsigned long>> PlanPersonality(const oci::Spec& spec) {
   if (personality->domain == "LINUX32") return std::optional<unsigned long>{PER_LINUX32};
   return BadProcess("/linux/personality/domain",
                     "\"" + personality->domain + "\" is not one of LINUX, LINUX32");
-}
-
-Status RefuseUnsupported(const oci::Spec& spec) {
-  const auto refuse = [](const char* member) {
-    return Error{Code::kUnsupported, ENOTSUP,
-                 std::string("/linux/") + member + ": not supported by this version"};
-  };
-  if (!spec.linux_.net_devices.empty()) return refuse("netDevices");
-  if (spec.linux_.memory_policy.has_value()) return refuse("memoryPolicy");
-  if (spec.linux_.intel_rdt.has_value()) return refuse("intelRdt");
-  return {};
 }
 
 Status SetOomScoreAdj(const Runtime& runtime, const ProcessPlan& plan, pid_t pid) {

@@ -12,6 +12,7 @@
 #include "coracle/base/result.h"
 #include "coracle/oci/spec.h"
 #include "coracle/runtime/container.h"
+#include "memory_policy.h"
 #include "scheduler.h"
 
 namespace coracle::runtime {
@@ -29,6 +30,7 @@ struct ProcessPlan {
   std::optional<SchedulerAttributes> scheduler;
   std::optional<int> io_priority;  // as ioprio_set(2) takes it
   std::optional<unsigned long> personality;
+  std::optional<MemoryPolicyPlan> memory_policy;
   std::optional<cpu_set_t> initial_cpus, final_cpus;  // execCPUAffinity
 };
 
@@ -36,9 +38,6 @@ struct ProcessPlan {
 Result<ProcessPlan> PlanProcess(const oci::Process& process, const std::string& pointer);
 // linux.personality, which belongs to the container and not to process.
 Result<std::optional<unsigned long>> PlanPersonality(const oci::Spec& spec);
-
-// linux.netDevices, memoryPolicy and intelRdt: refused, since they are not there yet.
-Status RefuseUnsupported(const oci::Spec& spec);
 
 // Parent, on its waiting child: a process that is not dumpable may not write its own file. What
 // only root may lower stays as it is for those who are not, with a warning.

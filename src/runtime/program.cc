@@ -179,6 +179,7 @@ Status ApplyAttributes(NewProcess& process) {
   if (process.setup.program == nullptr) return {};
   TRY(SetPersonality(process.process));
   if (process.process.scheduler) TRY(SetScheduler(*process.process.scheduler));
+  if (process.process.memory_policy) TRY(SetMemoryPolicy(*process.process.memory_policy));
   return SetIoPriority(process.process);
 }
 

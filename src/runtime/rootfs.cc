@@ -5,10 +5,12 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <filesystem>
 #include <ranges>
 #include <string_view>
@@ -64,6 +66,29 @@ Status MakeParentPrivate(int target_fd) {
       {.source = {}, .target = parent->mount_point, .fstype = {}, .flags = MS_PRIVATE, .data = {}});
 }
 
+// Since Linux 6.15 a mount may be attached inside a detached tree.
+Status CheckDetachedMounts() {
+  utsname name{};
+  unsigned major = 0;
+  unsigned minor = 0;
+  if (::uname(&name) != 0 || std::sscanf(name.release, "%u.%u", &major, &minor) != 2)
+    return KernelError("uname(2)");
+  if (std::pair(major, minor) >= std::pair(6U, 15U)) return {};
+  return Error{Code::kUnsupported, ENOTSUP,
+               "/linux/namespaces: without a mount namespace every mount would be one of the host; "
+               "add {\"type\": \"mount\"}, or use Linux 6.15"};
+}
+
+// That of the caller: none is given, or that one by its path.
+bool SharesMountNamespace(const oci::Spec& spec) {
+  const oci::Namespace* given = FindNamespace(spec, "mount");
+  if (given == nullptr || given->path.empty()) return given == nullptr;
+  struct stat theirs {
+  }, ours{};
+  return ::stat(given->path.c_str(), &theirs) == 0 && ::stat("/proc/self/ns/mnt", &ours) == 0 &&
+         theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
+}
+
 bool IsBelow(const std::string& path, const std::string& directory) {
   return path == directory || path.starts_with(directory + "/");
 }
@@ -89,11 +114,12 @@ Status HideHostKernelFilesystems(const RootfsPlan& plan) {
 Result<RootfsPlan> PlanRootfs(const oci::Spec& spec, const std::string& bundle) {
   if (!spec.root.has_value() || spec.root->path.empty())
     return Error{Code::kInvalidConfig, EINVAL, "/root/path: required, but missing"};
-  if (FindNamespace(spec, "mount") == nullptr)
-    return Error{Code::kUnsupported, ENOTSUP,
-                 "/linux/namespaces: a container without a mount namespace is not supported; add "
-                 "{\"type\": \"mount\"}"};
   RootfsPlan plan;
+  plan.detached = SharesMountNamespace(spec);
+  if (plan.detached && FindNamespace(spec, "user") != nullptr)
+    return Error{Code::kUnsupported, ENOTSUP,
+                 "/linux/namespaces: a user namespace may not mount in the host's mount namespace; "
+                 "add {\"type\": \"mount\"}"};
   const std::filesystem::path path = std::filesystem::path(bundle) / spec.root->path;
   plan.path = path.lexically_normal().string();
   while (plan.path.size() > 1 && plan.path.ends_with('/')) plan.path.pop_back();
@@ -112,14 +138,15 @@ Result<UniqueFd> CloneRoot(const RootfsPlan& plan) {
   const UniqueFd directory = TRY(sys::OpenRoot(plan.path));
   UniqueFd tree = TRY(sys::CloneTree(directory.get(), true));
   // The root itself must not be shared yet: what is mounted on it would appear on the host.
-  if (IsShared(plan))
-    TRY(sys::mount_setattr(tree.get(), {.propagation = MS_PRIVATE}));
+  if (IsShared(plan) || plan.detached)
+    TRY(sys::mount_setattr(tree.get(), {.propagation = MS_PRIVATE, .recursive = plan.detached}));
   else
     TRY(sys::mount_setattr(tree.get(), {.propagation = IsolatingFlag(plan), .recursive = true}));
   return tree;
 }
 
 Status IsolateMounts(const RootfsPlan& plan) {
+  if (plan.detached) return {};   // they are the host's
   if (IsShared(plan)) return {};  // AttachRoot closes off the one mount that matters
   return sys::mount({.source = {},
                      .target = "/",
@@ -128,7 +155,14 @@ Status IsolateMounts(const RootfsPlan& plan) {
                      .data = {}});
 }
 
+Status EnterRoot(int root_fd) {
+  if (::fchdir(root_fd) != 0) return KernelError("fchdir(2) to the container's root");
+  if (::chroot(".") != 0) return KernelError("chroot(2) to the container's root");
+  return {};
+}
+
 Status AttachRoot(const RootfsPlan& plan, int root_fd) {
+  if (plan.detached) return CheckDetachedMounts();
   auto target = sys::OpenRoot(plan.path);
   // A user namespace's root may not be allowed to walk to root.path: then "/" serves as well,
   // since from here on the root is reached by descriptor only.
@@ -139,6 +173,7 @@ Status AttachRoot(const RootfsPlan& plan, int root_fd) {
 }
 
 Status PivotRoot(const RootfsPlan& plan, int root_fd) {
+  if (plan.detached) return EnterRoot(root_fd);
   const UniqueFd old_root = TRY(sys::OpenRoot("/"));
   if (::fchdir(root_fd) != 0) return KernelError("fchdir(2) path=" + plan.path);
   // The old root comes to lie on the new one, and "." in umount2 means the topmost mount there:
@@ -152,6 +187,7 @@ Status PivotRoot(const RootfsPlan& plan, int root_fd) {
 }
 
 Status MoveRoot(const RootfsPlan& plan, int root_fd) {
+  if (plan.detached) return EnterRoot(root_fd);
   TRY(HideHostKernelFilesystems(plan));
   if (::fchdir(root_fd) != 0) return KernelError("fchdir(2) path=" + plan.path);
   TRY(sys::mount({.source = ".", .target = "/", .fstype = {}, .flags = MS_MOVE, .data = {}}));

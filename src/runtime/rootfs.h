@@ -14,6 +14,9 @@ namespace coracle::runtime {
 struct RootfsPlan {
   std::string path;  // absolute
   bool readonly = false;
+  // Without a mount namespace of its own: the tree stays detached, mounts are made in it where no
+  // other process sees them, and the container process enters it by chroot(2).
+  bool detached = false;
   unsigned long propagation = 0;  // MS_SHARED, MS_SLAVE|MS_REC, ...; 0: not given, means slave
 };
 
@@ -22,6 +25,9 @@ Result<RootfsPlan> PlanRootfs(const oci::Spec& spec, const std::string& bundle);
 
 // Parent, before clone: the tree at root.path with everything mounted below, detached.
 Result<UniqueFd> CloneRoot(const RootfsPlan& plan);
+
+// Makes the directory `root_fd` names the root of the calling process.
+Status EnterRoot(int root_fd);
 
 // Container process, first thing in its new mount namespace: nothing it mounts reaches the host.
 Status IsolateMounts(const RootfsPlan& plan);

@@ -23,6 +23,9 @@ void Read(JsonReader& reader, StateFile& state) {
   reader.Optional("ownerUid", state.owner_uid);
   reader.Optional("cgroup", state.cgroup);
   reader.Optional("cgroupCreated", state.cgroup_created);
+  reader.Optional("rdtMount", state.rdt_mount);
+  reader.Optional("rdtPlaces", state.rdt_places);
+  reader.Optional("rdtDeleted", state.rdt_deleted);
   reader.Optional("ownPidNamespace", state.own_pid_namespace);
   reader.Optional("hasProcess", state.has_process);
   reader.Optional("hasPoststart", state.has_poststart);
@@ -46,6 +49,11 @@ Json ToJson(const StateFile& state) {
   json["ownerUid"] = state.owner_uid;
   json["cgroup"] = state.cgroup;
   json["cgroupCreated"] = state.cgroup_created;
+  if (!state.rdt_mount.empty()) {
+    json["rdtMount"] = state.rdt_mount;
+    json["rdtPlaces"] = state.rdt_places;
+    json["rdtDeleted"] = state.rdt_deleted;
+  }
   json["ownPidNamespace"] = state.own_pid_namespace;
   json["hasProcess"] = state.has_process;
   json["hasPoststart"] = state.has_poststart;

@@ -3,6 +3,7 @@
 //   state.json   facts, compact, replaced whole; written before anything else exists
 //   config.json  the configuration as it was at create (runtime.md#create), for exec and hooks
 //   start.sock   the container process listens here until it is started
+//   notify/      /run/notify of a container whose creator had a NOTIFY_SOCKET
 //
 // The directory itself is the lock (flock(2)).
 #pragma once
@@ -29,7 +30,10 @@ struct StateFile {
   uid_t owner_uid = 0;
   std::string cgroup;                       // absolute; empty: the container has none of its own
   std::vector<std::string> cgroup_created;  // directories made for it, outermost first
-  bool own_pid_namespace = false;           // else the first process's death ends no other
+  // linux.intelRdt: where resctrl is; groups of its processes; those to remove at the end.
+  std::string rdt_mount;
+  std::vector<std::string> rdt_places, rdt_deleted;
+  bool own_pid_namespace = false;  // else the first process's death ends no other
   bool has_process = false;
   bool has_poststart = false, has_poststop = false;  // worth reading config.json for
 };

@@ -26,7 +26,16 @@ struct Address {
 
 Result<Address> MakeAddress(const std::string& path) {
   Address address;
+  address.raw.sun_family = AF_UNIX;
   std::string name = path;
+  if (name.starts_with('@')) {  // of the abstract namespace, whose names begin with a zero
+    if (name.size() > sizeof address.raw.sun_path)
+      return KernelError("unix socket path=" + path, ENAMETOOLONG);
+    std::memcpy(address.raw.sun_path, name.data(), name.size());
+    address.raw.sun_path[0] = '\0';
+    address.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size());
+    return address;
+  }
   if (name.size() >= sizeof address.raw.sun_path) {
     const std::size_t slash = path.rfind('/');
     if (slash == std::string::npos) return KernelError("unix socket path=" + path, ENAMETOOLONG);
@@ -35,7 +44,6 @@ Result<Address> MakeAddress(const std::string& path) {
     if (name.size() >= sizeof address.raw.sun_path)
       return KernelError("unix socket path=" + path, ENAMETOOLONG);
   }
-  address.raw.sun_family = AF_UNIX;
   std::memcpy(address.raw.sun_path, name.c_str(), name.size() + 1);
   address.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size() + 1);
   return address;

@@ -38,6 +38,34 @@ TEST_P(FailedCreation, IsNamedAndLeavesNothing) {
 
 INSTANTIATE_TEST_SUITE_P(At, FailedCreation, ::testing::ValuesIn(CreationSteps()), test::TestName);
 
+class KilledCreation : public test::ContainerTest,
+                       public ::testing::WithParamInterface<std::string> {};
+
+// SIGKILL leaves no time for any undo: what `delete` finds on disk must be enough.
+TEST_P(KilledCreation, IsDeletedWhole) {
+  spec_.linux_.cgroups_path = "/" + id_ + "/nested/deeper";
+  const pid_t creator = ::fork();
+  if (creator == 0) {
+    runtime_.observer.fault = [self = ::getpid()](std::string_view step) {
+      if (step == GetParam() && ::getpid() == self) ::raise(SIGKILL);
+      return false;
+    };
+    (void)Create();
+    ::_exit(0);
+  }
+  EXPECT_EQ(sys::WaitExit(creator).value(), 128 + SIGKILL);
+  const Status deleted = Delete({.root = runtime_.root}, id_, true);
+  EXPECT_TRUE(deleted.has_value()) << deleted.error().message;
+  ExpectNothingLeft();
+}
+
+std::vector<std::string> RuntimesSteps() {
+  std::vector<std::string> names;
+  test::AppendNames(CreateSteps(), names);
+  return names;
+}
+INSTANTIATE_TEST_SUITE_P(At, KilledCreation, ::testing::ValuesIn(RuntimesSteps()), test::TestName);
+
 class FailedStart : public test::ContainerTest,
                     public ::testing::WithParamInterface<std::string> {};
 

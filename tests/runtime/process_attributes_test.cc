@@ -92,11 +92,24 @@ TEST(ProcessAttributes, PersonalityTakesNoFlags) {
   EXPECT_FALSE(PlanPersonality(spec).has_value());
 }
 
-TEST(ProcessAttributes, WhatIsNotThereYetIsRefused) {
-  oci::Spec spec;
-  EXPECT_TRUE(RefuseUnsupported(spec).has_value());
-  spec.linux_.memory_policy.emplace();
-  EXPECT_EQ(RefuseUnsupported(spec).error().code, Code::kUnsupported);
+TEST(MemoryPolicy, IsPlannedAsTheKernelTakesIt) {
+  const auto plan = [](const oci::MemoryPolicy& policy) {
+    oci::Spec spec;
+    spec.linux_.memory_policy = policy;
+    return PlanMemoryPolicy(spec);
+  };
+  EXPECT_FALSE(PlanMemoryPolicy({}).value().has_value());
+  const MemoryPolicyPlan bound = *plan({"MPOL_BIND", "0-1,64", {"MPOL_F_STATIC_NODES"}}).value();
+  EXPECT_EQ(bound.mode, 2 | 1 << 15);
+  EXPECT_EQ(bound.nodes, (std::vector<unsigned long>{3, 1}));
+  EXPECT_EQ(plan({"MPOL_WEIGHTED_INTERLEAVE", "3", {}}).value()->mode, 6);
+  EXPECT_TRUE(plan({"MPOL_PREFERRED", "", {}}).value()->nodes.empty());
+  for (const char* nodes : {"x", "1-", "2-1", "1024", "-1", "1,,2"})
+    EXPECT_FALSE(plan({"MPOL_BIND", nodes, {}}).has_value()) << nodes;
+  EXPECT_FALSE(plan({"MPOL_LOCAL", "0", {}}).has_value());
+  EXPECT_FALSE(plan({"MPOL_INTERLEAVE", "", {}}).has_value());
+  EXPECT_EQ(MemoryPolicyModes().size(), 7U);
+  EXPECT_EQ(MemoryPolicyFlags().size(), 3U);
 }
 
 TEST(ProcessAttributes, AreThoseOfTheProcess) {

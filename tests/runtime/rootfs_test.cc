@@ -50,6 +50,12 @@ TEST(Rootfs, BadValuesNameTheirPlace) {
   EXPECT_NE(bad.error().message.find("/linux/rootfsPropagation"), std::string::npos);
   oci::Spec without = SpecWithRoot("r");
   without.linux_.namespaces.clear();
+  EXPECT_TRUE(PlanRootfs(without, "/b")->detached);
+  without.linux_.namespaces = {{"mount", "/proc/self/ns/mnt"}};
+  EXPECT_TRUE(PlanRootfs(without, "/b")->detached);
+  without.linux_.namespaces = {{"mount", ""}};
+  EXPECT_FALSE(PlanRootfs(without, "/b")->detached);
+  without.linux_.namespaces = {{"user", ""}};
   EXPECT_EQ(PlanRootfs(without, "/b").error().code, Code::kUnsupported);
 }
 

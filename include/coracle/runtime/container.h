@@ -55,6 +55,10 @@ struct CreateOptions {
   std::string bundle;       // directory of config.json
   std::string config_file;  // instead of <bundle>/config.json
   std::string pid_file;
+  std::string pidfd_socket;  // unix socket that gets a pidfd of the container process
+  // The caller's NOTIFY_SOCKET: then the container has /run/notify/notify.sock for sd_notify(3),
+  // in the directory NotifyDirectory() of its state, where a later verb listens.
+  bool notify = false;
   ProcessIo io;
   bool no_pivot = false;
   bool no_new_keyring = false;
@@ -65,6 +69,9 @@ struct CreateOptions {
 
 // runtime.md#create. The container process exists and waits; state is `created`.
 Result<oci::State> Create(const Runtime& runtime, const CreateOptions& options);
+
+// The host's side of /run/notify; made by `create` with `notify`.
+std::string NotifyDirectory(const Runtime& runtime, const std::string& id);
 
 // runtime.md#start. Returns when execve(2) of the user's program has succeeded, or with the error
 // that ended the container process.
@@ -92,6 +99,7 @@ struct ExecOptions {
   oci::Process process;
   ProcessIo io;
   std::string pid_file;
+  std::string pidfd_socket;
   bool ignore_paused = false;
   std::string cgroup;  // below the container's own
   bool child_of_parent = false;
@@ -102,6 +110,9 @@ Result<pid_t> Exec(const Runtime& runtime, const ExecOptions& options);
 Status Pause(const Runtime& runtime, const std::string& id);
 Status Resume(const Runtime& runtime, const std::string& id);
 Status Update(const Runtime& runtime, const std::string& id, const oci::Resources& resources);
+// Lines for the schemata file of a container that was created with linux.intelRdt.
+Status UpdateRdt(const Runtime& runtime, const std::string& id,
+                 const std::vector<std::string>& schemata);
 
 // All processes of the container, as seen by the caller: those of its cgroup and below it, or,
 // when it has none, of its PID namespace.

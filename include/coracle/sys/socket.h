@@ -13,7 +13,8 @@ namespace coracle::sys {
 
 Result<std::pair<UniqueFd, UniqueFd>> SeqpacketPair();
 
-// Paths longer than sun_path (107 bytes) work: bound and connected through a directory descriptor.
+// "@name" is one of the abstract namespace. Paths longer than sun_path (107 bytes) work: bound and
+// connected through a directory descriptor.
 Result<UniqueFd> ListenUnix(const std::string& path, mode_t mode, int type /* SOCK_STREAM ... */);
 // `named`: our end gets a name too, which accept(2) tells (an "autobind address", unix(7)).
 Result<UniqueFd> ConnectUnix(const std::string& path, int type, bool named = false);

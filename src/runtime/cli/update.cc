@@ -43,8 +43,6 @@ Status SetBytes(const std::string& text, const char* option, std::optional<std::
 }
 
 Result<oci::Resources> FromOptions(const UpdateArguments& given) {
-  if (!given.l3_cache_schema.empty() || !given.mem_bw_schema.empty())
-    return Error{Code::kUnsupported, 0, "Intel RDT is not supported"};
   oci::Resources resources;
   oci::MemoryLimits memory;
   TRY(SetBytes(given.memory, "--memory", memory.limit));
@@ -73,7 +71,15 @@ Result<int> RunUpdate(Context& context, const Words& words) {
   AddOptions(arguments, given);
   if (!TRY(arguments.Parse(words))) return 0;
   const auto resources = given.file.empty() ? TRY(FromOptions(given)) : TRY(FromFile(given.file));
+  for (const auto& [text, option] : {std::pair{given.kernel_memory, "--kernel-memory"},
+                                     {given.kernel_tcp, "--kernel-memory-tcp"}})
+    if (!text.empty())
+      context.log.Warning(std::string(option) + " is of cgroup v1 and has no effect");
   TRY(Update(context.runtime, given.id, resources));
+  Words schemata;
+  for (const std::string& schema : {given.l3_cache_schema, given.mem_bw_schema})
+    if (!schema.empty()) schemata.push_back(schema);
+  if (!schemata.empty()) TRY(UpdateRdt(context.runtime, given.id, schemata));
   return 0;
 }
 
