@@ -18,9 +18,6 @@ class AsSomebody(Runtime):
         super().__init__(program, directory)
         self.prefix, self.root = prefix, root or self.root
 
-    def command(self, *words):
-        return [*self.prefix, *super().command(*words)]
-
     def without_root(self, *words, **options):
         """With the default place for states."""
         return subprocess.run([*self.prefix, self.program, *map(str, words)], text=True,

@@ -2,7 +2,11 @@
 
 import json
 import os
+import pathlib
+import select
 import shutil
+import signal
+import socket
 import subprocess
 
 import pytest
@@ -149,3 +153,171 @@ def test_image_is_another_program(runtime, directory):
     done = subprocess.run([program, "image", "bundle", "run", "-x"], capture_output=True,
                           text=True, check=True)
     assert done.stdout == "bundle run -x\n"
+
+
+@pytest.fixture
+def receiver(directory):
+    """A unix socket that takes one descriptor."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(directory / "receiver"))
+    listener.listen()
+    listener.settimeout(60)
+
+    def take():
+        connection, _ = listener.accept()
+        with connection:
+            return socket.recv_fds(connection, 100, 1)[1][0]
+    yield take
+    listener.close()
+
+
+@pytest.mark.deviates("crun")
+def test_pidfd_socket(bundle, runtime, directory, receiver):
+    container = bundle.create(options=("--pidfd-socket", directory / "receiver"))
+    pidfd = receiver()
+    container.start()
+    info = pathlib.Path(f"/proc/self/fdinfo/{pidfd}").read_text()
+    assert f"Pid:\t{container.pid()}\n" in info
+    os.close(pidfd)
+    runtime.detached("exec", "--detach", "--pidfd-socket", directory / "receiver", container.id,
+                     "/probe", "sleep")
+    pidfd = receiver()
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    assert select.select([pidfd], [], [], 60)[0]
+    os.close(pidfd)
+
+
+@pytest.mark.deviates("runc")
+def test_names_by_pattern(bundle, runtime):
+    one, two = bundle.start(), bundle.start()
+    other = bundle.start()
+    runtime("kill", "--regex", f"^({one.id}|{two.id})$", "KILL")
+    one.wait()
+    two.wait()
+    assert other.status() == "running"
+    runtime("delete", "--regex", f"^({one.id}|{two.id})$")
+    assert runtime("list", "-q").stdout.split() == [other.id]
+
+
+@pytest.mark.coracle
+def test_pattern_that_is_none(bundle, runtime):
+    assert "regular expression" in runtime.fails("kill", "--regex", "(", "KILL")
+    container = bundle.start()
+    done = runtime("delete", "--regex", container.id)  # it runs: a warning, as of crun
+    assert "not stopped" in done.stderr and container.status() == "running"
+
+
+@pytest.mark.coracle
+def test_checkpoints_do_not_exist(bundle, runtime):
+    container = bundle.start()
+    words = ("--image-path", "/nowhere", "--leave-running")
+    assert "not supported" in runtime.fails("checkpoint", *words, container.id)
+    assert "not supported" in runtime.fails("restore", "--detach", *words, "x")
+    assert container.status() == "running"
+    features = json.loads(runtime("features").stdout)
+    assert features["annotations"]["org.opencontainers.runc.checkpoint.enabled"] == "false"
+
+
+@pytest.mark.coracle
+def test_places_of_the_log(runtime, directory):
+    runtime.fails("state", "nosuch", before=("--log", f"file:{directory}/log"))
+    assert "does not exist" in (directory / "log").read_text()
+    for place in ("journald:x", "syslog:x"):
+        message = runtime.fails("state", "nosuch", before=("--log", place))
+        assert "only a file" in message and place in message
+
+
+@pytest.mark.coracle
+@pytest.mark.parametrize("level, warned", [("error", False), ("warning", True), ("debug", True)])
+def test_level_of_the_log(bundle, runtime, level, warned):
+    container = bundle.start()
+    done = runtime("update", "--kernel-memory", "1m", container.id, before=("--log-level", level))
+    assert ("--kernel-memory" in done.stderr) == warned
+    assert "allowed: error warning debug" in runtime.fails("list", before=("--log-level", "x"))
+
+
+@pytest.mark.coracle
+def test_manager_of_the_cgroup(bundle, runtime):
+    assert bundle.start().status() == "running"
+    runtime("list", before=("--cgroup-manager", "cgroupfs"))
+    assert "allowed: cgroupfs systemd" in runtime.fails("list",
+                                                        before=("--cgroup-manager", "disabled"))
+
+
+@pytest.mark.coracle
+@pytest.mark.checklist(107, 108)
+def test_update_of_a_container_without_rdt(bundle, runtime):
+    container = bundle.start()
+    assert "/linux/intelRdt" in runtime.fails("update", "--l3-cache-schema", "L3:0=f", container.id)
+
+
+class Manager:
+    """systemd's side of NOTIFY_SOCKET."""
+
+    def __init__(self, address):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(address)
+        self.socket.settimeout(60)
+        self.messages = []
+
+    def take(self):
+        """Up to the barrier, whose descriptor it closes."""
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(self.socket, 4096, 1)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            self.messages.append(data.decode().strip())
+            if self.messages[-1] == "BARRIER=1":
+                return self.messages
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request, directory, monkeypatch):
+    name = f"{directory}/notify" if request.param == "path" else f"\0{directory}"
+    made = Manager(name)
+    monkeypatch.setenv("NOTIFY_SOCKET", name.replace("\0", "@"))
+    yield made
+    made.socket.close()
+
+
+NOTIFY = "datagram=/run/notify/notify.sock:STATUS=x\nREADY=1\nMAINPID=1"
+
+
+@pytest.mark.deviates("crun")
+@pytest.mark.parametrize("user", [0, 1000])
+def test_notify_socket_of_start(bundle, runtime, manager, user):
+    bundle.process["user"] = {"uid": user, "gid": user}
+    container = bundle.create("env", NOTIFY, "sleep")
+    with subprocess.Popen(runtime.command("start", container.id)) as starting:
+        assert manager.take() == ["READY=1", f"MAINPID={container.pid()}", "BARRIER=1"]
+        assert starting.wait(60) == 0
+    assert "NOTIFY_SOCKET=/run/notify/notify.sock" in container.facts()["env"]
+
+
+@pytest.mark.deviates("crun")
+def test_notify_socket_of_a_program_that_says_nothing(bundle, runtime, manager):
+    container = bundle.create("exit=0")
+    runtime("start", container.id)
+    container.wait()
+
+
+@pytest.mark.deviates("crun")
+def test_notify_socket_of_run(bundle, runtime, manager):
+    bundle.write(NOTIFY, "sleep")
+    name = bundle.new_container()
+    with subprocess.Popen(runtime.command("run", "--bundle", bundle.path, name)) as running:
+        assert manager.take() == ["READY=1", f"MAINPID={running.pid}", "BARRIER=1"]
+        runtime("kill", name, "KILL")
+        assert running.wait(60) == 137
+
+
+@pytest.mark.deviates("crun")
+def test_notify_socket_of_run_detached(bundle, runtime, manager):
+    bundle.write(NOTIFY, "sleep")
+    name = bundle.new_container()
+    with subprocess.Popen(runtime.command("run", "--detach", "--bundle", bundle.path, name),
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as running:
+        pid = manager.take()[1]
+        assert running.wait(60) == 0
+    assert pid == f"MAINPID={json.loads(runtime('state', name).stdout)['pid']}"

@@ -79,6 +79,31 @@ def test_features_of_security_modules(linux):
     assert linux["apparmor"]["enabled"] is True and linux["selinux"]["enabled"] is True
 
 
+@pytest.mark.checklist(146)
+@pytest.mark.deviates("crun")
+def test_features_of_resource_director(linux):
+    assert linux["intelRdt"] == {"enabled": True, "schemata": True, "monitoring": True}
+
+
+@pytest.mark.checklist(147)
+def test_features_of_memory_policies(linux):
+    assert set(linux["memoryPolicy"]["modes"]) == {f"MPOL_{name}" for name in """DEFAULT BIND
+        INTERLEAVE WEIGHTED_INTERLEAVE PREFERRED PREFERRED_MANY LOCAL""".split()}
+    assert set(linux["memoryPolicy"]["flags"]) == {f"MPOL_F_{name}" for name in """NUMA_BALANCING
+        RELATIVE_NODES STATIC_NODES""".split()}
+
+
+@pytest.mark.checklist(149)
+def test_features_of_network_devices(linux):
+    assert linux["netDevices"] == {"enabled": True}
+
+
+@pytest.mark.checklist(140)
+@pytest.mark.deviates("runc", "crun")  # know them, and do not say so
+def test_features_of_id_mapping_options(features):
+    assert {"idmap", "ridmap", "mand", "nomand"} <= set(features["mountOptions"])
+
+
 @pytest.mark.checklist(148)
 def test_features_of_idmapped_mounts(linux):
     assert linux["mountExtensions"]["idmap"]["enabled"] is True

@@ -2,6 +2,8 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -84,6 +86,21 @@ void Lines(const std::string& argument) {
   for (;;) pause();
 }
 
+// datagram=SOCKET:TEXT
+void Datagram(const std::string& argument) {
+  const auto colon = argument.find(':');
+  const std::string path = argument.substr(0, colon);
+  const std::string text = argument.substr(colon + 1);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  const int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+  if (sendto(fd, text.data(), text.size(), 0, reinterpret_cast<const sockaddr*>(&address),
+             sizeof address) < 0)
+    std::perror("datagram");
+  close(fd);
+}
+
 }  // namespace
 
 bool Act(const std::string& name, const std::string& argument) {
@@ -111,6 +128,8 @@ bool Act(const std::string& name, const std::string& argument) {
   } else if (name == "print") {
     std::printf("%s\n", argument.c_str());
     std::fflush(stdout);
+  } else if (name == "datagram") {
+    Datagram(argument);
   } else if (name == "complain") {
     std::fprintf(stderr, "%s\n", argument.c_str());
   } else {

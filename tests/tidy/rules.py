@@ -52,7 +52,7 @@ SYSTEM_HEADERS = {
     "paths.h", "poll.h", "pthread.h", "pty.h", "pwd.h", "sched.h", "semaphore.h", "signal.h",
     "spawn.h", "stdarg.h", "stddef.h", "stdint.h", "stdio.h", "stdlib.h", "string.h", "strings.h",
     "syslog.h", "termios.h", "time.h", "ucontext.h", "unistd.h", "utime.h", "utmp.h", "wait.h",
-    "wordexp.h", "mqueue.h",
+    "wordexp.h", "mqueue.h", "regex.h",
 }
 
 # Where one of these layers may not call what would disturb its threads.

@@ -1,6 +1,7 @@
 // What the verbs of the command line share. One file per verb, each with the one function below.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,12 @@ Result<int> RunExplain(Context& context, const Words& words);
 
 // Replaces this program by `coracle-image`; returns only with the reason why it could not.
 Error ExecImage(char** argv);
+
+Result<int> RunCheckpoint(Context& context, const Words& words);
+
+// Does `act` for every container whose name matches the POSIX regular expression.
+Status ForMatching(const Context& context, const std::string& pattern,
+                   const std::function<Status(const std::string& id)>& act);
 
 // "table" or "json", or an error that says so.
 Result<bool> WantsJson(const std::string& format);

@@ -29,6 +29,8 @@ void AddOptions(Arguments& arguments, ExecArguments& given) {
   arguments.Text("-p,--process", given.process_file, "file with the process as JSON");
   arguments.Flag("-d,--detach", given.detach, "return as soon as the program runs");
   arguments.Text("--pid-file", given.options.pid_file, "file to write the process id to");
+  arguments.Text("--pidfd-socket", given.options.pidfd_socket,
+                 "unix socket that gets a pidfd of the process");
   arguments.Text("--process-label", given.process_label, "SELinux label");
   arguments.Text("--apparmor", given.apparmor, "AppArmor profile");
   arguments.Flag("--no-new-privs", given.no_new_privs, "no execve(2) gives it privileges");

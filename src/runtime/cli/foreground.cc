@@ -133,10 +133,10 @@ bool Foreground::CopyOutput() {
   return true;
 }
 
-Result<int> Foreground::Poll(pid_t pid, int pidfd) {
+Result<int> Foreground::Poll(pid_t pid, int pidfd, Watch& watch) {
   for (;;) {
-    std::array<pollfd, 3> fds = {pollfd{signals_.get(), POLLIN, 0}, pollfd{-1, 0, 0},
-                                 pollfd{-1, 0, 0}};
+    std::array<pollfd, 4> fds = {pollfd{signals_.get(), POLLIN, 0}, pollfd{-1, 0, 0},
+                                 pollfd{-1, 0, 0}, pollfd{watch.fd, POLLIN, 0}};
     if (master_) {
       fds[1] = {master_.get(), static_cast<short>(POLLIN | (input_.empty() ? 0 : POLLOUT)), 0};
       if (input_open_ && input_.empty()) fds[2] = {STDIN_FILENO, POLLIN, 0};
@@ -145,14 +145,15 @@ Result<int> Foreground::Poll(pid_t pid, int pidfd) {
     if ((fds[2].revents & (POLLIN | POLLHUP | POLLERR)) != 0) ReadInput();
     if ((fds[1].revents & POLLOUT) != 0) WriteInput();
     if ((fds[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0) CopyOutput();
+    if ((fds[3].revents & POLLIN) != 0 && !watch.readable()) watch.fd = -1;
     if ((fds[0].revents & POLLIN) != 0) TRY(PassSignals(pidfd));
     if (const auto code = Reap(pid)) return *code;
   }
 }
 
-Result<int> Foreground::Wait(pid_t pid) {
+Result<int> Foreground::Wait(pid_t pid, Watch watch) {
   const UniqueFd pidfd = TRY(sys::pidfd_open(pid));
-  const int code = TRY(Poll(pid, pidfd.get()));
+  const int code = TRY(Poll(pid, pidfd.get(), watch));
   while (master_ && CopyOutput()) {
   }
   return code;

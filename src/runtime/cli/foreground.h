@@ -13,6 +13,7 @@
 #include <sys/types.h>
 #include <termios.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -34,8 +35,14 @@ class Foreground {
   [[nodiscard]] int console_fd() const { return console_far_.get(); }
   // Takes the master, if one came, and makes the caller's terminal raw.
   Status Attach();
+  // Beside the process: one more descriptor, until `readable` says false.
+  struct Watch {
+    int fd = -1;
+    std::function<bool()> readable = {};
+  };
   // 0..255, or 128 + signal.
-  Result<int> Wait(pid_t pid);
+  Result<int> Wait(pid_t pid, Watch watch);
+  Result<int> Wait(pid_t pid) { return Wait(pid, {}); }
 
  private:
   Status MakeRaw();
@@ -45,7 +52,7 @@ class Foreground {
   void ReadInput();
   void WriteInput();
   bool CopyOutput();
-  Result<int> Poll(pid_t pid, int pidfd);
+  Result<int> Poll(pid_t pid, int pidfd, Watch& watch);
 
   UniqueFd signals_, console_near_, console_far_, master_;
   std::optional<termios> saved_;

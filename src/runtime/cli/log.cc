@@ -44,9 +44,14 @@ std::string Rfc3339(std::uint64_t unix_ns, bool with_fraction) {
   return out + "Z";
 }
 
-Status Log::Open(const std::string& path, LogFormat format, bool debug) {
+Status Log::Open(const std::string& place, LogFormat format, LogLevel least) {
   format_ = format;
-  debug_ = debug;
+  least_ = least;
+  for (const std::string_view other : {"journald:", "syslog:"})
+    if (place.starts_with(other))
+      return Error{Code::kUnsupported, 0, "--log: only a file is supported, not " + place};
+  constexpr std::string_view kFile = "file:";
+  const std::string path = place.starts_with(kFile) ? place.substr(kFile.size()) : place;
   if (path.empty()) return {};
   file_ = UniqueFd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
   if (!file_) return KernelError("open log: open(2) path=" + path);

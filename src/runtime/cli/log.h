@@ -2,6 +2,7 @@
 // form that containerd's shim and podman read (the keys level, msg and time are their contract).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -11,16 +12,19 @@
 namespace coracle::runtime::cli {
 
 enum class LogFormat : bool { kText, kJson };
+enum class LogLevel : std::uint8_t { kDebug, kWarning, kError };
 
 class Log {
  public:
-  // An empty path: standard error only.
-  Status Open(const std::string& path, LogFormat format, bool debug);
+  // An empty path: standard error only. "file:PATH" is one, too; other places are refused.
+  Status Open(const std::string& path, LogFormat format, LogLevel least);
 
   void Problem(const std::string& message) const { Write("error", message); }
-  void Warning(const std::string& message) const { Write("warning", message); }
+  void Warning(const std::string& message) const {
+    if (least_ <= LogLevel::kWarning) Write("warning", message);
+  }
   void Debug(const std::string& message) const {
-    if (debug_) Write("debug", message);
+    if (least_ <= LogLevel::kDebug) Write("debug", message);
   }
   // For a person at the terminal only.
   void Hint(std::string_view text) const;
@@ -30,7 +34,7 @@ class Log {
 
   UniqueFd file_;
   LogFormat format_ = LogFormat::kText;
-  bool debug_ = false;
+  LogLevel least_ = LogLevel::kWarning;
 };
 
 // "2026-01-31T23:59:59.000000001Z", RFC 3339.

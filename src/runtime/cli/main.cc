@@ -33,6 +33,8 @@ constexpr Verb kVerbs[] = {
     {"resume", "let them go on", RunResume},
     {"update", "change the resource limits of a container", RunUpdate},
     {"events", "print statistics and out-of-memory events", RunEvents},
+    {"checkpoint", "not supported, nor is `restore`", RunCheckpoint},
+    {"restore", "not supported", RunCheckpoint},
     {"features", "print what this runtime can do (features.md)", RunFeatures},
     {"spec", "write an example config.json", RunSpec},
     {"explain", "print what `create` and `start` do for a bundle, step by step", RunExplain}};
@@ -54,7 +56,8 @@ const Verb* FindVerb(std::string_view name) {
 }
 
 struct GlobalOptions {
-  std::string root, log, log_format = "text", rootless = "auto", trace;
+  std::string root, log, log_format = "text", log_level, rootless = "auto", trace;
+  std::string cgroup_manager = "cgroupfs";
   bool debug = false, systemd_cgroup = false, version = false;
   Words rest;
 };
@@ -63,6 +66,9 @@ void AddGlobalOptions(Arguments& arguments, GlobalOptions& options) {
   arguments.Text("--root", options.root, "directory of the containers' states");
   arguments.Text("--log", options.log, "file to write errors and warnings to");
   arguments.Text("--log-format", options.log_format, "text or json");
+  arguments.Text("--log-level", options.log_level, "error, warning (default) or debug");
+  arguments.Text("--cgroup-manager", options.cgroup_manager,
+                 "cgroupfs (default), or systemd: the same as --systemd-cgroup");
   arguments.Flag("--debug", options.debug, "also log what only helps to find a bug");
   arguments.Flag("--systemd-cgroup", options.systemd_cgroup,
                  "cgroupsPath is slice:prefix:name, made by systemd");
@@ -84,18 +90,27 @@ Status CheckWord(const char* option, const std::string& word, const Words& allow
   return Error{Code::kInvalidConfig, 0, text};
 }
 
+Result<LogLevel> LevelOf(const GlobalOptions& options) {
+  if (options.log_level.empty()) return options.debug ? LogLevel::kDebug : LogLevel::kWarning;
+  TRY(CheckWord("--log-level", options.log_level, {"error", "warning", "debug"}));
+  return options.log_level == "error"     ? LogLevel::kError
+         : options.log_level == "warning" ? LogLevel::kWarning
+                                          : LogLevel::kDebug;
+}
+
 Status Apply(const GlobalOptions& options, Context& context) {
   TRY(CheckWord("--log-format", options.log_format, {"text", "json"}));
   TRY(CheckWord("--rootless", options.rootless, {"true", "false", "auto"}));
+  TRY(CheckWord("--cgroup-manager", options.cgroup_manager, {"cgroupfs", "systemd"}));
   TRY(context.log.Open(options.log,
                        options.log_format == "json" ? LogFormat::kJson : LogFormat::kText,
-                       options.debug));
+                       TRY(LevelOf(options))));
   context.runtime.rootless = options.rootless == "true"    ? Rootless::kYes
                              : options.rootless == "false" ? Rootless::kNo
                                                            : Rootless::kAuto;
   context.runtime.root =
       options.root.empty() ? DefaultRoot(context.runtime.rootless) : options.root;
-  context.runtime.systemd_cgroup = options.systemd_cgroup;
+  context.runtime.systemd_cgroup = options.systemd_cgroup || options.cgroup_manager == "systemd";
   context.runtime.ignore_missing_controllers = IgnoreMissingControllersByEnvironment();
   context.runtime.warn = [&context](const std::string& text) { context.log.Warning(text); };
   if (options.trace.empty()) return {};
@@ -138,7 +153,9 @@ int Main(int argc, char** argv) {
   if (!go_on.has_value()) return Fail(context, go_on.error());
   if (!*go_on) return 0;
   if (options.version) {
-    std::fputs("coracle version " CORACLE_VERSION "\ncommit: " CORACLE_COMMIT "\nspec: 1.3.0\n",
+    std::fputs("coracle version " CORACLE_VERSION "\ncommit: " CORACLE_COMMIT
+               "\nspec: 1.3.0\n"
+               "+SELINUX +APPARMOR +CAP +SECCOMP +EBPF\n",  // as crun tells its parts
                stdout);
     return 0;
   }

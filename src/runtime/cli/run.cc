@@ -1,6 +1,9 @@
+#include <unistd.h>
+
 #include "cli.h"
 #include "coracle/sys/process.h"
 #include "foreground.h"
+#include "notify.h"
 
 namespace coracle::runtime::cli {
 namespace {
@@ -13,17 +16,30 @@ Error GiveUp(const Context& context, const std::string& id, Error error) {
 }
 
 Status CreateAndStart(const Context& context, const CreateOptions& options) {
-  TRY(Create(context.runtime, options));
-  auto started = Start(context.runtime, options.id);
+  const oci::State state = TRY(Create(context.runtime, options));
+  Notify notify;
+  Status started = notify.Open(context.runtime, options.id);
+  if (started.has_value()) started = Start(context.runtime, options.id);
   if (!started.has_value()) return GiveUp(context, options.id, std::move(started).error());
-  return {};
+  return notify.AwaitReady(state.pid);
 }
 
 Result<int> StartAndWait(const Context& context, const std::string& id, pid_t pid,
                          Foreground& foreground) {
   TRY(foreground.Attach());
+  Notify notify;
+  TRY(notify.Open(context.runtime, id));
   TRY(Start(context.runtime, id));
-  return foreground.Wait(pid);
+  bool told = false;
+  return foreground.Wait(pid, {.fd = notify.fd(), .readable = [&] {
+                                 // The caller knows us, not the program; what is said later is not
+                                 // passed on.
+                                 const auto taken =
+                                     told ? Result<bool>(true) : notify.Take(::getpid());
+                                 if (!taken.has_value()) context.log.Warning(taken.error().message);
+                                 told = !taken.has_value() || *taken;
+                                 return !told;
+                               }});
 }
 
 Result<int> RunInForeground(const Context& context, CreateOptions& options, bool keep) {

@@ -13,7 +13,7 @@ TEST(Log, WritesWhatContainerdReads) {
   const test::TempDir dir;
   const std::string path = dir.path() + "/log.json";
   Log log;
-  ASSERT_TRUE(log.Open(path, LogFormat::kJson, false).has_value());
+  ASSERT_TRUE(log.Open(path, LogFormat::kJson, LogLevel::kWarning).has_value());
   log.Warning("first \"quoted\"");
   log.Debug("not asked for");
   log.Problem("second\nline");
@@ -30,7 +30,7 @@ TEST(Log, WritesWhatContainerdReads) {
 
 TEST(Log, SaysWhatItCannotOpen) {
   Log log;
-  const auto opened = log.Open("/nonexistent/log", LogFormat::kText, false);
+  const auto opened = log.Open("/nonexistent/log", LogFormat::kText, LogLevel::kWarning);
   ASSERT_FALSE(opened.has_value());
   EXPECT_NE(opened.error().message.find("/nonexistent/log"), std::string::npos);
 }
