@@ -1,8 +1,8 @@
 # `ninja programs` builds what people run; `make install` puts it where it finds itself:
-# bin/coracle bin/coracled libexec/coracle/{coracle-shim,coracle-image}, and the name by which
-# containerd looks for our shim as a link.
+# bin/coracle bin/coracled libexec/coracle/{coracle-shim,coracle-image,coracle-systemd}, and the
+# name by which containerd looks for our shim as a link.
 set(front coracle coracled)
-set(behind coracle-shim coracle-image)
+set(behind coracle-shim coracle-image coracle-systemd)
 add_custom_target(programs DEPENDS ${front} ${behind})
 
 foreach(program ${front})

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Runs every test of one build folder: unit tests, integration on this host, the part that needs
-every cgroup v2 controller in a VM. Ends with a list of each skipped test and why, and of failures.
+every cgroup v2 controller, or systemd, in a VM. Ends with a list of each skipped test and why, and
+of failures.
 """
 
 import argparse
@@ -16,7 +17,11 @@ SOURCE = pathlib.Path(__file__).resolve().parent.parent
 PYTEST = ["/usr/bin/python3", "-m", "pytest"]
 # What only a machine with all cgroup v2 controllers can show; skipped on a host without them.
 VM_SUITES = ["integration/oci/test_cgroup.py", "integration/podman", "integration/cri/test_oom.py"]
+# What only a real systemd as PID 1 can show.
+SYSTEMD_SUITES = ["integration/oci/test_systemd_cgroup.py"]
 VM_UNIT_TESTS = {"runtime_test": "*Cgroup*"}
+
+IN_VM = ("vm", "systemd")
 
 
 def run_under_thread_sanitizer(build, results):
@@ -107,6 +112,14 @@ def run_vm(build, results):
     return part, [results / "vm.xml", *sorted((results / "vm-gtest").glob("*.xml"))]
 
 
+def run_systemd(build, results):
+    part = Part("systemd", results)
+    command = [*PYTEST, *SYSTEMD_SUITES, f"--junitxml={results}/systemd.xml"]
+    part.run(["integration/vm/run", "--systemd", "--timeout", "1800", "--write", results, "--env",
+              f"BUILD_DIR={build}", "--", *command], 2100, {})
+    return part, [results / "systemd.xml"]
+
+
 def print_summary(parts, results):
     """The list of skips and failures, then one closing line per part. False: something failed."""
     ran_in_vm, skips, failures = set(), [], []
@@ -115,7 +128,7 @@ def print_summary(parts, results):
             skipped, failed = skipped_and_failed(report)
             skips += [(part.name, test, reason) for test, reason in skipped.items()]
             failures += [(part.name, test, reason) for test, reason in failed.items()]
-            if part.name == "vm" and report.exists():
+            if part.name in IN_VM and report.exists():
                 root = xml.etree.ElementTree.parse(report).getroot()
                 names = {f"{c.get('classname')}.{c.get('name')}" for c in root.iter("testcase")}
                 ran_in_vm |= names - set(skipped)
@@ -123,7 +136,7 @@ def print_summary(parts, results):
                  for report in sorted((results / "tsan").glob("report.*"))]
     print("\n== summary")
     for part, test, reason in skips:
-        elsewhere = " [ran in the VM]" if part != "vm" and test in ran_in_vm else ""
+        elsewhere = " [ran in the VM]" if part not in IN_VM and test in ran_in_vm else ""
         print(f"skipped ({part}) {test}: {reason or 'no reason given'}{elsewhere}")
     for part, test, reason in failures:
         print(f"FAILED ({part}) {test}: {reason}")
@@ -136,7 +149,7 @@ def print_summary(parts, results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", required=True, type=pathlib.Path)
-    parts = {"unit": run_unit, "host": run_host, "vm": run_vm}
+    parts = {"unit": run_unit, "host": run_host, "vm": run_vm, "systemd": run_systemd}
     parser.add_argument("--without", action="append", default=[], choices=parts)
     parser.add_argument("--suites", nargs="+", default=["integration"],
                         help="of those on this host")

@@ -8,12 +8,13 @@ build_packages=(
   g++ cmake ninja-build pkg-config ccache clang-format clang-tidy
   nlohmann-json3-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libgrpc++-dev
   libseccomp-dev libcli11-dev libcurl4-openssl-dev libarchive-dev libssl-dev libsqlite3-dev
-  libzstd-dev zlib1g-dev libspdlog-dev libtomlplusplus-dev libgtest-dev
+  libsystemd-dev libzstd-dev zlib1g-dev libspdlog-dev libtomlplusplus-dev libgtest-dev
 )
 test_packages=(
   python3 python3-pytest python3-grpcio python3-protobuf
   busybox-static zstd docker-registry skopeo umoci containernetworking-plugins iproute2 iptables
   podman conmon runc crun uidmap containerd e2fsprogs procps util-linux
+  systemd dbus dbus-user-session libpam-systemd
   qemu-system-x86 "linux-image-6.12-cloud-amd64|linux-image-cloud-amd64" kmod cpio xz-utils
 )
 
@@ -25,6 +26,7 @@ required_modules=("nlohmann_json 3.11 nlohmann-json3-dev" "protobuf 3.21 libprot
                   "grpc++ 1.51 libgrpc++-dev" "libseccomp 2.5 libseccomp-dev"
                   "CLI11 2.1 libcli11-dev" "libcurl 7.80 libcurl4-openssl-dev"
                   "libarchive 3.6 libarchive-dev" "libcrypto 3.0 libssl-dev"
+                  "libsystemd 244 libsystemd-dev"
                   "sqlite3 3.40 libsqlite3-dev" "spdlog 1.10 libspdlog-dev"
                   "tomlplusplus 3.3 libtomlplusplus-dev" "gtest 1.12 libgtest-dev")
 

@@ -16,6 +16,7 @@
 #include "coracle/base/file.h"
 #include "coracle/base/json.h"
 #include "coracle/sys/mountinfo.h"
+#include "spec_namespaces.h"
 
 namespace coracle::runtime {
 namespace {
@@ -77,8 +78,8 @@ Result<Found> FindMount() {
 }
 
 // "0::/user.slice/session-1.scope": the line of cgroup v2.
-Result<std::string> OwnCgroup(const std::string& root) {
-  const std::string text = TRY(ReadFile("/proc/self/cgroup"));
+Result<std::string> CgroupBelow(const std::string& root, const std::string& process) {
+  const std::string text = TRY(ReadFile("/proc/" + process + "/cgroup"));
   for (auto part : std::views::split(text, '\n')) {
     std::string line(part.begin(), part.end());
     if (!line.starts_with("0::/")) continue;
@@ -202,10 +203,14 @@ Result<std::vector<std::string>> ReadControllers(const std::string& path) {
 
 Result<std::string> CgroupMount() { return TRY(FindMount()).mount; }
 
+Result<std::string> CgroupOfProcess(pid_t pid) {
+  return CgroupBelow(TRY(FindMount()).root, std::to_string(pid));
+}
+
 Result<CgroupHost> ReadCgroupHost() {
   const Found found = TRY(FindMount());
   CgroupHost host{.mount = found.mount};
-  host.own = TRY(OwnCgroup(found.root));
+  host.own = TRY(CgroupBelow(found.root, "self"));
   host.controllers = TRY(ReadControllers(host.mount));
   return host;
 }
@@ -214,7 +219,14 @@ Result<CgroupPlan> PlanCgroup(const CgroupHost& host, const oci::Spec& spec, con
                               bool ignore_missing_controllers) {
   CgroupPlan plan{.mount = host.mount};
   plan.path = TRY(PlacePath(host, spec.linux_.cgroups_path, id));
-  LimitWrites writes = PlanLimits(spec.linux_.resources, "/linux/resources");
+  plan.asked_for = !spec.linux_.cgroups_path.empty();
+  TRY(PlanCgroupLimits(host, spec.linux_.resources, ignore_missing_controllers, plan));
+  return plan;
+}
+
+Status PlanCgroupLimits(const CgroupHost& host, const oci::Resources& resources,
+                        bool ignore_missing_controllers, CgroupPlan& plan) {
+  LimitWrites writes = PlanLimits(resources, "/linux/resources");
   if (!writes.problems.empty()) return JsonProblems("config.json", writes.problems);
   for (std::vector<CgroupWrite>* list : {&writes.limits, &writes.last_limits}) {
     std::ranges::move(DropUnavailable(*list, host.controllers, host.mount),
@@ -232,14 +244,35 @@ Result<CgroupPlan> PlanCgroup(const CgroupHost& host, const oci::Spec& spec, con
   }
   plan.limits = std::move(writes.limits);
   plan.last_limits = std::move(writes.last_limits);
-  plan.asked_for =
-      !spec.linux_.cgroups_path.empty() || !plan.limits.empty() || !plan.last_limits.empty();
-  plan.device_rules_given = spec.linux_.resources.devices.size();
-  plan.devices = WithDefaultDevices(spec.linux_.resources.devices);
+  plan.asked_for = plan.asked_for || !plan.limits.empty() || !plan.last_limits.empty();
+  plan.device_rules_given = resources.devices.size();
+  plan.devices = WithDefaultDevices(resources.devices);
+  return {};
+}
+
+Result<CgroupPlan> PlanWithoutCgroup(const oci::Spec& spec) {
+  const LimitWrites writes = PlanLimits(spec.linux_.resources, "/linux/resources");
+  if (!writes.problems.empty()) return JsonProblems("config.json", writes.problems);
+  const auto is_cgroup = [](const oci::Mount& mount) {
+    return mount.type == "cgroup" || mount.type == "cgroup2";
+  };
+  if (!FindNamespace(spec, "cgroup") && std::ranges::any_of(spec.mounts, is_cgroup))
+    return Error{Code::kUnsupported, 0,
+                 "config.json: /mounts: a cgroup mount needs a cgroup namespace, when the cgroup "
+                 "manager is disabled"};
+  CgroupPlan plan;
+  for (const auto* list : {&writes.limits, &writes.last_limits}) {
+    for (const CgroupWrite& write : *list) {
+      const std::string warning = write.pointer + ": not applied, the cgroup manager is disabled";
+      if (!write.text.starts_with("max") && !Contains(plan.warnings, warning))
+        plan.warnings.push_back(warning);
+    }
+  }
   return plan;
 }
 
 Result<Cgroup> MakeCgroup(const CgroupPlan& plan) {
+  if (plan.Directory().empty()) return Cgroup();
   for (int attempt = 1;; ++attempt) {
     std::vector<std::string> created;
     Result<Cgroup> cgroup = TryMakeCgroup(plan, created);
@@ -257,6 +290,13 @@ std::vector<std::string> MissingDirectories(const CgroupPlan& plan) {
     if (::access(path.c_str(), F_OK) != 0) missing.push_back(std::move(path));
   }
   return missing;
+}
+
+Result<Cgroup> UseCgroup(const CgroupPlan& plan) {
+  Cgroup cgroup{.path = plan.Directory()};
+  TRY(MakeDirectoriesOf(plan, cgroup.created));
+  cgroup.directory = TRY(OpenCgroup(cgroup.path));
+  return cgroup;
 }
 
 void UndoMakeCgroup(const std::vector<std::string>& created) noexcept {

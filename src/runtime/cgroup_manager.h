@@ -8,8 +8,10 @@
 
 #include <sys/types.h>
 
+#include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "coracle/base/result.h"
@@ -35,6 +37,8 @@ struct CgroupWrite {
   int tolerated_errno = 0;  // this failure is no failure (a later write makes up for it)
 };
 
+struct SystemdUnit;  // systemd_unit.h
+
 struct CgroupPlan {
   std::string mount = {};                     // of cgroup2, absolute
   std::string path = {};                      // below `mount`: "/pod/demo", normalised
@@ -45,7 +49,9 @@ struct CgroupPlan {
   std::vector<std::string> warnings = {};     // limits left out with `ignore_missing_controllers`
   bool asked_for = false;                     // by a path, or by a limit
   std::size_t device_rules_given = 0;         // of those in `devices`
-  [[nodiscard]] std::string Directory() const { return mount + path; }
+  std::shared_ptr<const SystemdUnit> unit = {};  // then `path` is where it will lie, or empty
+  // Empty: there is none, or only systemd knows where it will be.
+  [[nodiscard]] std::string Directory() const { return path.empty() ? "" : mount + path; }
 };
 
 // Pure. cgroupsPath absolute: below the mount; relative, or empty (then the id): beside our own
@@ -54,12 +60,40 @@ struct CgroupPlan {
 Result<CgroupPlan> PlanCgroup(const CgroupHost& host, const oci::Spec& spec, const std::string& id,
                               bool ignore_missing_controllers);
 
+// The part of PlanCgroup that is not about the place: limits, devices, controllers, warnings.
+Status PlanCgroupLimits(const CgroupHost& host, const oci::Resources& resources,
+                        bool ignore_missing_controllers, CgroupPlan& plan);
+
+// For the manager "disabled": an empty path, and a warning for each limit that nothing applies.
+Result<CgroupPlan> PlanWithoutCgroup(const oci::Spec& spec);
+
+// A process that does nothing but keep a cgroup from being empty. It is gone with this object.
+class Placeholder {
+ public:
+  Placeholder() = default;
+  static Result<Placeholder> Start();
+  Placeholder(Placeholder&& other) noexcept : pid_(std::exchange(other.pid_, 0)) {}
+  Placeholder& operator=(Placeholder&& other) noexcept {
+    std::swap(pid_, other.pid_);
+    return *this;
+  }
+  Placeholder(const Placeholder&) = delete;
+  Placeholder& operator=(const Placeholder&) = delete;
+  ~Placeholder() { End(); }
+  void End() noexcept;
+  [[nodiscard]] pid_t pid() const { return pid_; }
+
+ private:
+  pid_t pid_ = 0;
+};
+
 // A cgroup that exists. `created`: the directories that were made for it, outermost first; it
 // belongs into the container's state, so that Delete can remove them.
 struct Cgroup {
   std::string path = {};  // absolute
   UniqueFd directory = {};
   std::vector<std::string> created = {};
+  Placeholder placeholder = {};  // systemd: in its scope until the container is
 };
 
 // Makes the directories and enables controllers in the parents' cgroup.subtree_control. A cgroup
@@ -67,6 +101,9 @@ struct Cgroup {
 Result<Cgroup> MakeCgroup(const CgroupPlan& plan);
 // Directories that MakeCgroup would make now: what a runtime that dies meanwhile may have made.
 std::vector<std::string> MissingDirectories(const CgroupPlan& plan);
+// The same for a cgroup that systemd has made: only controllers it does not know (hugetlb) are
+// enabled in the parents.
+Result<Cgroup> UseCgroup(const CgroupPlan& plan);
 // Removes what MakeCgroup made, as far as it is empty.
 void UndoMakeCgroup(const std::vector<std::string>& created) noexcept;
 
@@ -83,6 +120,9 @@ Status DelegateCgroup(int cgroup_fd, uid_t owner);
 // Opens `path`, or the cgroup `below` it ("a/b", made if missing: exec --cgroup).
 Result<UniqueFd> OpenCgroup(const std::string& path, const std::string& below = {});
 
+// The cgroup v2 of a process, below the mount.
+Result<std::string> CgroupOfProcess(pid_t pid);
+
 // Both return when the kernel says that it is done, or with an error after a bounded wait.
 Status FreezeCgroup(const std::string& path);
 Status ThawCgroup(const std::string& path);
@@ -96,11 +136,11 @@ Status SignalCgroup(const std::string& path, int signal);
 // missing one is success.
 Status RemoveCgroup(const std::string& path);
 
-// `linux.resources` of a running container: what is absent stays as it is. Validates all before
-// the first write; a write that fails leaves the earlier ones. Device rules are replaced only
-// when `resources.devices` is not empty. Returns warnings as CgroupPlan has.
-Result<std::vector<std::string>> UpdateCgroup(const std::string& path,
-                                              const oci::Resources& resources,
-                                              bool ignore_missing_controllers);
+// `linux.resources` of a running container: what is absent stays as it is. Validates all, and
+// writes nothing. Device rules are replaced only when `resources.devices` is not empty.
+Result<CgroupPlan> PlanUpdate(const std::string& path, const oci::Resources& resources,
+                              bool ignore_missing_controllers);
+// A write that fails leaves the earlier ones.
+Status ApplyUpdate(const std::string& path, const CgroupPlan& update);
 
 }  // namespace coracle::runtime

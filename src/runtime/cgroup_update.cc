@@ -44,30 +44,35 @@ Status CheckMemoryUsage(const std::string& path, const oci::Resources& resources
 
 }  // namespace
 
-Result<std::vector<std::string>> UpdateCgroup(const std::string& path,
-                                              const oci::Resources& resources,
-                                              bool ignore_missing_controllers) {
-  const UniqueFd directory = TRY(OpenCgroup(path));
+Result<CgroupPlan> PlanUpdate(const std::string& path, const oci::Resources& resources,
+                              bool ignore_missing_controllers) {
   oci::Resources wanted = resources;
   FillFromCurrent(path, wanted);
   LimitWrites writes = PlanLimits(wanted, "");
   if (!writes.problems.empty()) return JsonProblems("resources", writes.problems);
   TRY(CheckMemoryUsage(path, wanted));
 
+  CgroupPlan update;
   const std::vector<std::string> controllers = TRY(ReadControllers(path));
-  std::vector<std::string> warnings = DropUnavailable(writes.limits, controllers, path);
+  update.warnings = DropUnavailable(writes.limits, controllers, path);
   std::ranges::move(DropUnavailable(writes.last_limits, controllers, path),
-                    std::back_inserter(warnings));
-  if (!warnings.empty() && !ignore_missing_controllers) {
-    Error error = JsonProblems("resources", warnings);
+                    std::back_inserter(update.warnings));
+  if (!update.warnings.empty() && !ignore_missing_controllers) {
+    Error error = JsonProblems("resources", update.warnings);
     error.code = Code::kUnsupported;
     return error;
   }
-  if (!wanted.devices.empty())
-    TRY(AttachDevices(directory.get(), WithDefaultDevices(wanted.devices)));
-  TRY(ApplyLimits(directory.get(), writes.limits));
-  TRY(ApplyLimits(directory.get(), writes.last_limits));
-  return warnings;
+  update.limits = std::move(writes.limits);
+  update.last_limits = std::move(writes.last_limits);
+  if (!wanted.devices.empty()) update.devices = WithDefaultDevices(wanted.devices);
+  return update;
+}
+
+Status ApplyUpdate(const std::string& path, const CgroupPlan& update) {
+  const UniqueFd directory = TRY(OpenCgroup(path));
+  if (!update.devices.empty()) TRY(AttachDevices(directory.get(), update.devices));
+  TRY(ApplyLimits(directory.get(), update.limits));
+  return ApplyLimits(directory.get(), update.last_limits);
 }
 
 }  // namespace coracle::runtime

@@ -1,5 +1,7 @@
 // The verbs about a container's cgroup: pause, resume, update; and what else can be asked of it.
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <string_view>
 
 #include "cgroup_manager.h"
@@ -8,6 +10,7 @@
 #include "intel_rdt.h"
 #include "loaded.h"
 #include "processes.h"
+#include "systemd_manager.h"
 
 namespace coracle::runtime {
 namespace {
@@ -32,18 +35,30 @@ Status ResumeUnnamed(const Runtime& runtime, const std::string& id) {
   return ThawCgroup(loaded.file.cgroup);
 }
 
+// Before the files: what systemd writes to them later is what we write now.
+Status UpdateUnit(const StateFile& file, CgroupPlan& update) {
+  if (file.systemd_unit.empty()) return {};
+  std::vector<UnitProperty> properties = LimitProperties(update.limits);
+  std::ranges::move(LimitProperties(update.last_limits), std::back_inserter(properties));
+  if (!update.devices.empty())
+    std::ranges::move(DeviceProperties(update.devices), std::back_inserter(properties));
+  return SetUnitProperties({.name = file.systemd_unit, .user_manager = file.user_manager},
+                           properties);
+}
+
 Status UpdateUnnamed(const Runtime& runtime, const std::string& id,
                      const oci::Resources& resources) {
   const StatePaths paths = PathsOf(runtime.root, id);
   const UniqueFd lock = TRY(LockState(paths));
   const Loaded loaded = TRY(Load(runtime, id));
   if (!IsAlive(loaded.file)) return NotRunning();
-  if (loaded.file.cgroup.empty()) return NoCgroup("update");
-  const auto warnings =
-      TRY(UpdateCgroup(loaded.file.cgroup, resources, runtime.ignore_missing_controllers));
+  const std::string& cgroup = loaded.file.cgroup;
+  if (cgroup.empty()) return NoCgroup("update");
+  CgroupPlan update = TRY(PlanUpdate(cgroup, resources, runtime.ignore_missing_controllers));
   if (runtime.warn)
-    for (const std::string& warning : warnings) runtime.warn(warning);
-  return {};
+    for (const std::string& warning : update.warnings) runtime.warn(warning);
+  TRY(UpdateUnit(loaded.file, update));
+  return ApplyUpdate(cgroup, update);
 }
 
 Status UpdateRdtUnnamed(const Runtime& runtime, const std::string& id,

@@ -20,6 +20,7 @@
 #include "launch.h"
 #include "rootless.h"
 #include "sync.h"
+#include "systemd_manager.h"
 
 namespace coracle::runtime {
 namespace {
@@ -62,16 +63,21 @@ Status GoOnWithoutCgroup(Creation& creation, Error error) {
 }
 
 Status MakeContainerCgroup(Creation& creation) {
-  if (creation.state.cgroup.empty()) return {};
-  Result<Cgroup> made = MakeCgroup(creation.plan.cgroup);
+  if (creation.plan.cgroup.Directory().empty() && !creation.plan.cgroup.unit) return {};
+  const CgroupPlan& plan = creation.plan.cgroup;
+  Result<Cgroup> made = plan.unit ? StartScope(plan) : MakeCgroup(plan);
   if (!made.has_value()) return GoOnWithoutCgroup(creation, std::move(made).error());
   creation.cgroup = std::move(*made);
   creation.state.cgroup_created = creation.cgroup.created;
-  return {};
+  if (creation.state.cgroup == creation.cgroup.path) return {};
+  creation.state.cgroup = creation.cgroup.path;  // where the user's systemd has put it
+  return WriteStateFile(creation.paths, creation.state);
 }
 void RemoveContainerCgroup(Creation& creation) noexcept {
   if (creation.cgroup.path.empty()) return;
+  creation.cgroup.placeholder.End();
   (void)SignalCgroup(creation.cgroup.path, SIGKILL);
+  if (creation.plan.cgroup.unit) (void)StopUnit(*creation.plan.cgroup.unit);
   (void)RemoveCgroup(creation.cgroup.path);
   UndoMakeCgroup(creation.cgroup.created);
 }
@@ -154,6 +160,7 @@ Status Clone(Creation& creation) {
   creation.sync = std::move(ours);
   for (OpenedNamespace& each : creation.namespaces)
     if (each.flag == CLONE_NEWNET) creation.network = std::move(each.fd);
+  creation.cgroup.placeholder.End();
   creation.root.reset();
   creation.mount_sources.clear();
   creation.namespaces.clear();
@@ -247,7 +254,9 @@ Status AwaitReady(Creation& creation) {
 
 Status ApplyLastLimits(Creation& creation) {
   if (!creation.cgroup.directory) return {};
-  return ApplyLimits(creation.cgroup.directory.get(), creation.plan.cgroup.last_limits);
+  const CgroupPlan& plan = creation.plan.cgroup;
+  if (plan.unit) TRY(SetUnitProperties(*plan.unit, plan.unit->last_properties));
+  return ApplyLimits(creation.cgroup.directory.get(), plan.last_limits);
 }
 
 Status WritePid(Creation& creation) {
@@ -347,7 +356,12 @@ StateFile InitialState(const Plan& plan, const oci::Spec& spec) {
     state.rdt_places = RdtPlaces(*plan.rdt);
     state.rdt_deleted = plan.rdt->deleted;
   }
-  state.cgroup_created = MissingDirectories(plan.cgroup);
+  if (plan.cgroup.unit) {
+    state.systemd_unit = plan.cgroup.unit->name;
+    state.user_manager = plan.cgroup.unit->user_manager;
+  } else {
+    state.cgroup_created = MissingDirectories(plan.cgroup);
+  }
   state.own_pid_namespace = plan.namespaces.IsNew(CLONE_NEWPID);
   state.has_process = plan.program.has_value();
   state.has_poststart = !spec.hooks.poststart.empty();

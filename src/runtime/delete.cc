@@ -14,6 +14,7 @@
 #include "hooks.h"
 #include "intel_rdt.h"
 #include "loaded.h"
+#include "systemd_manager.h"
 
 namespace coracle::runtime {
 namespace {
@@ -81,6 +82,16 @@ Status EndAll(Deletion& deletion) {
   return deletion.file ? EndProcesses(*deletion.file) : Status();
 }
 
+// A scope without processes ends by itself: that systemd cannot be asked is no reason to keep the
+// container.
+Status StopItsUnit(Deletion& deletion) {
+  if (!deletion.file || deletion.file->systemd_unit.empty()) return {};
+  const Status stopped =
+      StopUnit({.name = deletion.file->systemd_unit, .user_manager = deletion.file->user_manager});
+  if (!stopped.has_value() && deletion.runtime.warn) deletion.runtime.warn(stopped.error().message);
+  return {};
+}
+
 // What keeps it busy is a process that does not die.
 Status RemoveItsCgroup(Deletion& deletion) {
   if (!deletion.file || deletion.file->cgroup.empty()) return {};
@@ -127,6 +138,8 @@ constexpr Step<Deletion> kDeleteSteps[] = {
      "A container that runs is deleted by force only.", TakeStopped},
     {"end-processes", "write(2), pidfd_send_signal(2), poll(2)", "runtime.md#delete",
      "Also one that only waits for `start`, and whatever is left in the cgroup.", EndAll},
+    {"stop-unit", "posix_spawn(3)", "-",
+     "Where systemd made the cgroup, it forgets the unit, also one that has failed.", StopItsUnit},
     {"remove-cgroup", "rmdir(2)", "runtime.md#delete",
      "With the directories above it that were made for it, if nobody else uses them.",
      RemoveItsCgroup},

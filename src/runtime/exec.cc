@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "coracle/runtime/cgroup.h"
 #include "coracle/sys/namespaces.h"
 #include "coracle/sys/path.h"
 #include "coracle/sys/process.h"
@@ -88,6 +89,24 @@ Status OpenParts(Execution& execution) {
   return {};
 }
 
+// cgroups(7): one that gives controllers to its children has no process of its own. A container
+// that manages cgroups, as systemd does, has moved out of the way: we go where its first one is.
+Result<UniqueFd> OpenCgroupOfInit(const StateFile& state) {
+  const std::string path = TRY(CgroupMount()) + TRY(CgroupOfProcess(state.pid));
+  if (path.starts_with(state.cgroup + "/")) return OpenCgroup(path);
+  return Error{Code::kWrongState, EBUSY,
+               state.cgroup + " takes no processes, and the container's first one is in " + path};
+}
+
+Result<ClonedProcess> OrBesideInit(Execution& execution,
+                                   const std::function<Result<ClonedProcess>()>& clone) {
+  Result<ClonedProcess> cloned = clone();
+  const bool busy = !cloned.has_value() && cloned.error().errnum == EBUSY;
+  if (!busy || !execution.options.cgroup.empty()) return cloned;
+  execution.cgroup = TRY(OpenCgroupOfInit(execution.state));
+  return clone();
+}
+
 Status Clone(Execution& execution) {
   auto [ours, theirs] = TRY(sys::SeqpacketPair());
   const ProcessSetup setup{
@@ -115,12 +134,15 @@ Status Clone(Execution& execution) {
     runtimes_end.reset();
     return JoinContainer(process);
   };
-  execution.process = TRY(CloneProcess({.namespaces = {},
-                                        .opened = {},
-                                        .cgroup_fd = execution.cgroup.get(),
-                                        .child_of_parent = execution.options.child_of_parent,
-                                        .join = join},
-                                       [&] { RunExecProcess(std::move(process)); }));
+  const auto clone = [&] {
+    return CloneProcess({.namespaces = {},
+                         .opened = {},
+                         .cgroup_fd = execution.cgroup.get(),
+                         .child_of_parent = execution.options.child_of_parent,
+                         .join = join},
+                        [&] { RunExecProcess(std::move(process)); });
+  };
+  execution.process = TRY(OrBesideInit(execution, clone));
   execution.sync = std::move(ours);
   execution.console.reset();
   return {};

@@ -12,6 +12,7 @@
 #include "exec.h"
 #include "plan.h"
 #include "start.h"
+#include "systemd_unit.h"
 
 namespace coracle::runtime {
 namespace {
@@ -107,7 +108,11 @@ struct Detail {
   std::string (*text)(const Plan&);  // empty: `why` says all
 };
 constexpr Detail kDetails[] = {
-    {"make-cgroup", [](const Plan& p) { return p.cgroup.Directory(); }},
+    {"make-cgroup",
+     [](const Plan& p) {
+       if (p.cgroup.unit) return "systemd: " + p.cgroup.unit->name + " in " + p.cgroup.unit->slice;
+       return If(!p.cgroup.Directory().empty(), p.cgroup.Directory());
+     }},
     {"make-rdt-group", [](const Plan& p) { return If(p.rdt.has_value(), RdtGroup(p)); }},
     {"join-rdt-group", [](const Plan& p) { return If(p.rdt.has_value(), RdtGroup(p)); }},
     {"compile-seccomp",

@@ -7,6 +7,7 @@
 #include "memory_policy.h"
 #include "mount_options.h"
 #include "seccomp_compile.h"
+#include "systemd_manager.h"
 
 namespace coracle::runtime {
 namespace {
@@ -50,18 +51,19 @@ Json Capabilities() {
 
 Json LinuxFeatures() {
   const Json enabled = {{"enabled", true}};
-  return {
-      {"namespaces", kNamespaces},
-      {"capabilities", Capabilities()},
-      {"cgroup",
-       {{"v1", false}, {"v2", true}, {"systemd", false}, {"systemdUser", false}, {"rdma", true}}},
-      {"seccomp", Seccomp()},
-      {"apparmor", enabled},
-      {"selinux", enabled},
-      {"intelRdt", {{"enabled", true}, {"schemata", true}, {"monitoring", true}}},
-      {"memoryPolicy", {{"modes", MemoryPolicyModes()}, {"flags", MemoryPolicyFlags()}}},
-      {"mountExtensions", {{"idmap", enabled}}},
-      {"netDevices", enabled}};
+  const bool systemd = FindSystemdProgram().has_value();
+  const Json cgroup = {
+      {"v1", false}, {"v2", true}, {"systemd", systemd}, {"systemdUser", systemd}, {"rdma", true}};
+  return {{"namespaces", kNamespaces},
+          {"capabilities", Capabilities()},
+          {"cgroup", cgroup},
+          {"seccomp", Seccomp()},
+          {"apparmor", enabled},
+          {"selinux", enabled},
+          {"intelRdt", {{"enabled", true}, {"schemata", true}, {"monitoring", true}}},
+          {"memoryPolicy", {{"modes", MemoryPolicyModes()}, {"flags", MemoryPolicyFlags()}}},
+          {"mountExtensions", {{"idmap", enabled}}},
+          {"netDevices", enabled}};
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "coracle/runtime/own_binary.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/sendfile.h>
@@ -9,8 +10,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <ranges>
 #include <string_view>
+#include <vector>
 
+#include "coracle/base/file.h"
 #include "coracle/base/unique_fd.h"
 #include "coracle/sys/mount.h"
 
@@ -18,6 +25,18 @@ namespace coracle::runtime {
 namespace {
 
 constexpr char kOwnFile[] = "/proc/self/exe";
+
+std::string DirectoryOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
+// Where the shell, too, looks for `name`; as it is where it has a slash.
+std::vector<std::string> DirectoriesOf(const std::string& name) {
+  if (name.find('/') != std::string::npos) return {DirectoryOf(name)};
+  const char* path = ::getenv("PATH");
+  std::vector<std::string> directories;
+  for (auto part : std::views::split(std::string_view(path == nullptr ? "" : path), ':'))
+    directories.emplace_back(part.begin(), part.end());
+  return directories;
+}
 
 // Nothing is parsed here: a word that looks like a verb will do.
 bool MayEnterContainer(char** argv, std::initializer_list<std::string_view> verbs) {
@@ -70,6 +89,26 @@ Result<UniqueFd> ReadOnlyImage(int own) {
 }
 
 }  // namespace
+
+// The read-only image that ProtectOwnBinary executes has no path; then the name that we were called
+// by must do.
+Result<std::string> FindBesideOurselves(const std::string& name) {
+  std::array<char, 4096> link{};
+  const ssize_t size = ::readlink(kOwnFile, link.data(), link.size());
+  if (size < 0) return KernelError(std::string("readlink(2) path=") + kOwnFile);
+  std::vector<std::string> places = {
+      DirectoryOf(std::string(link.data(), static_cast<std::size_t>(size)))};
+  const std::string arguments = TRY(ReadFile("/proc/self/cmdline"));
+  std::ranges::move(DirectoriesOf(arguments.c_str()), std::back_inserter(places));
+  for (const std::string& directory : places) {
+    for (const char* below : {"/", "/../libexec/coracle/"}) {
+      std::string program = directory + below + name;
+      if (::access(program.c_str(), X_OK) == 0) return program;
+    }
+  }
+  return Error{Code::kUnsupported, ENOENT,
+               name + " is neither in " + places.front() + " nor in ../libexec/coracle of it"};
+}
 
 Status ProtectOwnBinary(char** argv, char** envp, std::initializer_list<std::string_view> verbs) {
   if (!MayEnterContainer(argv, verbs)) return {};

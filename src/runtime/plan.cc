@@ -6,6 +6,7 @@
 
 #include "rootless.h"
 #include "spec_namespaces.h"
+#include "systemd_manager.h"
 
 namespace coracle::runtime {
 namespace {
@@ -26,9 +27,12 @@ std::optional<uid_t> CgroupOwner(const oci::Spec& spec, const IdMapsPlan& maps) 
 // Without a cgroup2 file system: nothing, for whom that will do.
 Result<CgroupPlan> PlanContainerCgroup(const Runtime& runtime, const oci::Spec& spec,
                                        const std::string& id) {
+  if (runtime.cgroup_manager == CgroupManager::kDisabled) return PlanWithoutCgroup(spec);
+  const bool lenient = runtime.ignore_missing_controllers;
   const Result<CgroupHost> host = ReadCgroupHost();
-  Result<CgroupPlan> plan = PlanCgroup(host.has_value() ? *host : CgroupHost(), spec, id,
-                                       runtime.ignore_missing_controllers);
+  if (runtime.cgroup_manager == CgroupManager::kSystemd)
+    return host.has_value() ? PlanSystemdCgroup(*host, spec, id, lenient) : host.error();
+  Result<CgroupPlan> plan = PlanCgroup(host.has_value() ? *host : CgroupHost(), spec, id, lenient);
   if (host.has_value()) return plan;
   if (!plan.has_value() || plan->asked_for || !IsRootless(runtime)) return host.error();
   return CgroupPlan();
@@ -51,9 +55,6 @@ Result<ProgramPlan> PlanProgram(const oci::Spec& spec, const oci::Process& proce
 
 Result<Plan> MakePlan(const Runtime& runtime, const PlanInput& input) {
   const oci::Spec& spec = input.spec;
-  if (runtime.systemd_cgroup)
-    return Error{Code::kUnsupported, 0,
-                 "the systemd cgroup manager is not supported; leave out --systemd-cgroup"};
   Plan plan;
   plan.id = input.id;
   plan.bundle = input.bundle;

@@ -26,6 +26,8 @@ void Read(JsonReader& reader, StateFile& state) {
   reader.Optional("rdtMount", state.rdt_mount);
   reader.Optional("rdtPlaces", state.rdt_places);
   reader.Optional("rdtDeleted", state.rdt_deleted);
+  reader.Optional("systemdUnit", state.systemd_unit);
+  reader.Optional("userManager", state.user_manager);
   reader.Optional("ownPidNamespace", state.own_pid_namespace);
   reader.Optional("hasProcess", state.has_process);
   reader.Optional("hasPoststart", state.has_poststart);
@@ -53,6 +55,10 @@ Json ToJson(const StateFile& state) {
     json["rdtMount"] = state.rdt_mount;
     json["rdtPlaces"] = state.rdt_places;
     json["rdtDeleted"] = state.rdt_deleted;
+  }
+  if (!state.systemd_unit.empty()) {
+    json["systemdUnit"] = state.systemd_unit;
+    json["userManager"] = state.user_manager;
   }
   json["ownPidNamespace"] = state.own_pid_namespace;
   json["hasProcess"] = state.has_process;

@@ -33,6 +33,8 @@ struct StateFile {
   // linux.intelRdt: where resctrl is; groups of its processes; those to remove at the end.
   std::string rdt_mount;
   std::vector<std::string> rdt_places, rdt_deleted;
+  std::string systemd_unit;        // that made the cgroup; empty: we did
+  bool user_manager = false;       // the unit is of the user's systemd
   bool own_pid_namespace = false;  // else the first process's death ends no other
   bool has_process = false;
   bool has_poststart = false, has_poststop = false;  // worth reading config.json for

@@ -50,8 +50,8 @@ Status ReadBool(std::string_view key, std::string_view value, bool& out) {
   return {};
 }
 
-// The table as containerd prints it again: `key = value` lines. We look for two plain keys, so this
-// is no TOML parser, and a value that is none of ours is not looked at.
+// The table as containerd prints it again: `key = value` lines. We look for three plain keys, so
+// this is no TOML parser, and a value that is none of ours is not looked at.
 Status ReadToml(std::string_view text, ShimOptions& options) {
   bool is_top_level = true;
   while (!text.empty()) {
@@ -65,6 +65,8 @@ Status ReadToml(std::string_view text, ShimOptions& options) {
     if (key == "root") TRY(ReadString(key, value, options.root));
     if (key == "ignore_missing_controllers")
       TRY(ReadBool(key, value, options.ignore_missing_controllers));
+    // The name that it has in containerd's own table for runc.
+    if (key == "SystemdCgroup") TRY(ReadBool(key, value, options.systemd_cgroup));
   }
   return {};
 }
@@ -115,7 +117,7 @@ Status ReadOptions(const wire::Any& any, const std::string& container_namespace,
 runtime::Runtime MakeRuntime(const ShimOptions& options) {
   runtime::Runtime runtime;
   runtime.root = options.root;
-  runtime.systemd_cgroup = options.systemd_cgroup;
+  if (options.systemd_cgroup) runtime.cgroup_manager = runtime::CgroupManager::kSystemd;
   runtime.ignore_missing_controllers = options.ignore_missing_controllers;
   return runtime;
 }

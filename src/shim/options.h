@@ -24,9 +24,9 @@ struct ShimOptions {
 // "/run/containerd/coracle/<namespace>", as runc's shim has "/run/containerd/runc/<namespace>".
 ShimOptions DefaultOptions(const std::string& container_namespace);
 
-// Takes over what `any` says. Keys: root, ignore_missing_controllers (TOML; a file's path is fine
-// too), ignoreMissingControllers (JSON). Others are other runtimes' and ignored on purpose, also
-// whole messages of an unknown type.
+// Takes over what `any` says. Keys: root, ignore_missing_controllers, SystemdCgroup (TOML; a file's
+// path is fine too), ignoreMissingControllers, systemdCgroup (JSON). Others are other runtimes' and
+// ignored on purpose, also whole messages of an unknown type.
 Status ReadOptions(const wire::Any& any, const std::string& container_namespace,
                    ShimOptions& options);
 

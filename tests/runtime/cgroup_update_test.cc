@@ -5,6 +5,15 @@
 namespace coracle::runtime {
 namespace {
 
+// Returns the warnings.
+Result<std::vector<std::string>> UpdateCgroup(const std::string& path,
+                                              const oci::Resources& resources,
+                                              bool ignore_missing_controllers) {
+  const CgroupPlan update = TRY(PlanUpdate(path, resources, ignore_missing_controllers));
+  TRY(ApplyUpdate(path, update));
+  return update.warnings;
+}
+
 class UpdateTest : public CgroupTest {
  protected:
   void SetUp() override {

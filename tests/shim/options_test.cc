@@ -26,10 +26,13 @@ TEST(ShimOptions, ReadsOurKeysOfATomlTable) {
   ShimOptions options = DefaultOptions("ns");
   EXPECT_EQ(options.root, "/run/containerd/coracle/ns");
   ASSERT_TRUE(ReadOptions(Table("BinaryName = \"x\"\nroot = '/r'\n"
-                                "ignore_missing_controllers = true\n[other]\nroot = \"/no\"\n"),
+                                "ignore_missing_controllers = true\nSystemdCgroup = true\n"
+                                "[other]\nroot = \"/no\"\n"),
                           "ns", options));
   EXPECT_EQ(options.root, "/r");
   EXPECT_TRUE(options.ignore_missing_controllers);
+  EXPECT_TRUE(options.systemd_cgroup);
+  EXPECT_EQ(MakeRuntime(options).cgroup_manager, runtime::CgroupManager::kSystemd);
 }
 
 TEST(ShimOptions, ReadsAFileWithTheTable) {

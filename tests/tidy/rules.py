@@ -22,6 +22,7 @@ LAYERS = {
 EXTERNAL = {
     "nlohmann/": {"base"},
     "seccomp.h": {"runtime"},
+    "systemd/": {"runtime"},
     "CLI/": {"runtime", "shim", "image", "cri"},
     "google/protobuf/": {"shim", "cri"},
     "shim/": {"shim"},

@@ -24,11 +24,14 @@ namespace coracle::runtime {
 // Whether to go on without what only root of the machine may do, and nobody asked for.
 enum class Rootless : std::uint8_t { kAuto, kYes, kNo };
 
+// Who makes the container's cgroup: we by mkdir(2), systemd as a scope, or nobody.
+enum class CgroupManager : std::uint8_t { kCgroupfs, kSystemd, kDisabled };
+
 // Where states live: one directory per container, 0700.
 struct Runtime {
   std::string root = "/run/coracle/runtime";
   Rootless rootless = Rootless::kAuto;
-  bool systemd_cgroup = false;
+  CgroupManager cgroup_manager = CgroupManager::kCgroupfs;
   // A limit whose controller this host lacks: an error, or (the daemon's choice) a warning.
   bool ignore_missing_controllers = false;
   StepObserver observer = {};

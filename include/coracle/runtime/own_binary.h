@@ -2,6 +2,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <string>
 #include <string_view>
 
 #include "coracle/base/result.h"
@@ -15,5 +16,9 @@ namespace coracle::runtime {
 // or no word of `argv` is one of the verbs that enter a container, it only returns. Call it before
 // anything is parsed.
 Status ProtectOwnBinary(char** argv, char** envp, std::initializer_list<std::string_view> verbs);
+
+// Another program of ours: beside this one in a build folder, in ../libexec/coracle when installed.
+// Also after ProtectOwnBinary, when our own file has no path any more.
+Result<std::string> FindBesideOurselves(const std::string& name);
 
 }  // namespace coracle::runtime

@@ -57,7 +57,7 @@ const Verb* FindVerb(std::string_view name) {
 
 struct GlobalOptions {
   std::string root, log, log_format = "text", log_level, rootless = "auto", trace;
-  std::string cgroup_manager = "cgroupfs";
+  std::string cgroup_manager;
   bool debug = false, systemd_cgroup = false, version = false;
   Words rest;
 };
@@ -67,11 +67,11 @@ void AddGlobalOptions(Arguments& arguments, GlobalOptions& options) {
   arguments.Text("--log", options.log, "file to write errors and warnings to");
   arguments.Text("--log-format", options.log_format, "text or json");
   arguments.Text("--log-level", options.log_level, "error, warning (default) or debug");
-  arguments.Text("--cgroup-manager", options.cgroup_manager,
-                 "cgroupfs (default), or systemd: the same as --systemd-cgroup");
   arguments.Flag("--debug", options.debug, "also log what only helps to find a bug");
   arguments.Flag("--systemd-cgroup", options.systemd_cgroup,
                  "cgroupsPath is slice:prefix:name, made by systemd");
+  arguments.Text("--cgroup-manager", options.cgroup_manager,
+                 "cgroupfs, systemd, or disabled: no cgroup at all, so no limits");
   arguments.Text("--rootless", options.rootless, "true, false or auto");
   arguments.FlagWithValue("--trace", "text", options.trace,
                           "time each step of all processes: text, json (an object per line) "
@@ -98,10 +98,18 @@ Result<LogLevel> LevelOf(const GlobalOptions& options) {
                                           : LogLevel::kDebug;
 }
 
+// --systemd-cgroup is runc's word, --cgroup-manager crun's.
+CgroupManager ManagerOf(const GlobalOptions& options) {
+  if (options.cgroup_manager == "disabled") return CgroupManager::kDisabled;
+  return options.systemd_cgroup || options.cgroup_manager == "systemd" ? CgroupManager::kSystemd
+                                                                       : CgroupManager::kCgroupfs;
+}
+
 Status Apply(const GlobalOptions& options, Context& context) {
   TRY(CheckWord("--log-format", options.log_format, {"text", "json"}));
+  if (!options.cgroup_manager.empty())
+    TRY(CheckWord("--cgroup-manager", options.cgroup_manager, {"cgroupfs", "systemd", "disabled"}));
   TRY(CheckWord("--rootless", options.rootless, {"true", "false", "auto"}));
-  TRY(CheckWord("--cgroup-manager", options.cgroup_manager, {"cgroupfs", "systemd"}));
   TRY(context.log.Open(options.log,
                        options.log_format == "json" ? LogFormat::kJson : LogFormat::kText,
                        TRY(LevelOf(options))));
@@ -110,7 +118,7 @@ Status Apply(const GlobalOptions& options, Context& context) {
                                                            : Rootless::kAuto;
   context.runtime.root =
       options.root.empty() ? DefaultRoot(context.runtime.rootless) : options.root;
-  context.runtime.systemd_cgroup = options.systemd_cgroup || options.cgroup_manager == "systemd";
+  context.runtime.cgroup_manager = ManagerOf(options);
   context.runtime.ignore_missing_controllers = IgnoreMissingControllersByEnvironment();
   context.runtime.warn = [&context](const std::string& text) { context.log.Warning(text); };
   if (options.trace.empty()) return {};
