@@ -103,8 +103,8 @@ Status OpenSources(Creation& creation) {
   creation.namespaces = TRY(OpenNamespaces(creation.plan.namespaces));
   Result<UniqueFd> root = CloneRoot(creation.plan.rootfs);
   // We have no privilege over our mount namespace: open-own-sources does it in the container's.
-  if (!root.has_value() && root.error().errnum == EPERM) return {};
-  creation.root = TRY(std::move(root));
+  if (!root.has_value()) return root.error().errnum == EPERM ? Status() : Status(root.error());
+  creation.root = std::move(*root);
   creation.mount_sources = TRY(OpenMountSources(creation.plan.mounts));
   return {};
 }
