@@ -12,7 +12,8 @@ build_packages=(
 )
 test_packages=(
   python3 python3-pytest python3-grpcio python3-protobuf
-  busybox-static zstd docker-registry skopeo umoci containernetworking-plugins iproute2 iptables
+  busybox-static zstd docker-registry apache2-utils skopeo umoci containernetworking-plugins
+  iproute2 iptables
   podman conmon runc crun uidmap containerd e2fsprogs procps util-linux
   systemd dbus dbus-user-session libpam-systemd
   qemu-system-x86 "linux-image-6.12-cloud-amd64|linux-image-cloud-amd64" kmod cpio xz-utils

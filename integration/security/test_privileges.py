@@ -245,7 +245,7 @@ def test_there_is_no_checkpoint(bundle, runtime, verb, directory):
     image = directory / "image"
     image.mkdir()
     words = [container.id] if verb == "checkpoint" else ["--bundle", str(bundle.path), "restored"]
-    assert "unknown verb" in runtime.fails(verb, "--image-path", image, *words)
+    assert "not supported" in runtime.fails(verb, "--image-path", image, *words)
     assert not os.listdir(image) and container.status() == "running"
 
 
