@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/ioprio.h>
 #include <linux/keyctl.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
@@ -22,6 +21,10 @@
 
 namespace coracle::runtime {
 namespace {
+
+// ioprio_set(2). Not from <linux/ioprio.h>, which newer kernels have made unreadable for C++.
+constexpr int kIoprioWhoProcess = 1;
+constexpr int kIoprioClassShift = 13;
 
 constexpr std::uint32_t kMaxId = 0xfffffffe;  // 2^32-1 is setresuid(2)'s "leave it"
 
@@ -63,7 +66,7 @@ Result<int> PlanIoPriority(const oci::IoPriority& io, const std::string& pointer
                                               "IOPRIO_CLASS_BE, IOPRIO_CLASS_IDLE");
   if (io.priority < 0 || io.priority > 7)
     return BadProcess(pointer + "/priority", "goes from 0 to 7");
-  return IOPRIO_PRIO_VALUE(static_cast<int>(found - kClasses.begin()), io.priority);
+  return static_cast<int>(found - kClasses.begin()) << kIoprioClassShift | io.priority;
 }
 
 Result<cpu_set_t> ParseCpuList(std::string_view list, const std::string& pointer) {
@@ -166,7 +169,7 @@ Status SetPersonality(const ProcessPlan& plan) {
 
 Status SetIoPriority(const ProcessPlan& plan) {
   if (!plan.io_priority.has_value()) return {};
-  if (::syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, *plan.io_priority) == 0) return {};
+  if (::syscall(SYS_ioprio_set, kIoprioWhoProcess, 0, *plan.io_priority) == 0) return {};
   return KernelError("ioprio_set(2) ioprio=" + std::to_string(*plan.io_priority));
 }
 
