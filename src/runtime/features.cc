@@ -77,8 +77,8 @@ Json Features() {
           {"mountOptions", KnownMountOptions()},
           {"linux", LinuxFeatures()},
           {"annotations", annotations},
-          // No annotation changes what this runtime does.
-          {"potentiallyUnsafeConfigAnnotations", Json::array()}};
+          // Each sets any property of the container's unit; a dot at the end: all that begin so.
+          {"potentiallyUnsafeConfigAnnotations", Json::array({"org.systemd.property."})}};
 }
 
 }  // namespace coracle::runtime

@@ -163,7 +163,7 @@ int Main(int argc, char** argv) {
   if (options.version) {
     std::fputs("coracle version " CORACLE_VERSION "\ncommit: " CORACLE_COMMIT
                "\nspec: 1.3.0\n"
-               "+SELINUX +APPARMOR +CAP +SECCOMP +EBPF\n",  // as crun tells its parts
+               "+SYSTEMD +SELINUX +APPARMOR +CAP +SECCOMP +EBPF\n",  // as crun tells its parts
                stdout);
     return 0;
   }
