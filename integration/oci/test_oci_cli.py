@@ -1,5 +1,6 @@
 """The command line itself: version, help, features, spec, events, update, usage."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -284,6 +285,17 @@ def manager(request, directory, monkeypatch):
     made.socket.close()
 
 
+@contextlib.contextmanager
+def running_verb(runtime, *words):
+    """A verb that the test waits for; one that a failing test leaves behind is ended."""
+    with subprocess.Popen(runtime.command(*words), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as verb:
+        try:
+            yield verb
+        finally:
+            verb.kill()
+
+
 NOTIFY = "datagram=/run/notify/notify.sock:STATUS=x\nREADY=1\nMAINPID=1"
 
 
@@ -292,7 +304,7 @@ NOTIFY = "datagram=/run/notify/notify.sock:STATUS=x\nREADY=1\nMAINPID=1"
 def test_notify_socket_of_start(bundle, runtime, manager, user):
     bundle.process["user"] = {"uid": user, "gid": user}
     container = bundle.create("env", NOTIFY, "sleep")
-    with subprocess.Popen(runtime.command("start", container.id)) as starting:
+    with running_verb(runtime, "start", container.id) as starting:
         assert manager.take() == ["READY=1", f"MAINPID={container.pid()}", "BARRIER=1"]
         assert starting.wait(60) == 0
     assert "NOTIFY_SOCKET=/run/notify/notify.sock" in container.facts()["env"]
@@ -309,7 +321,7 @@ def test_notify_socket_of_a_program_that_says_nothing(bundle, runtime, manager):
 def test_notify_socket_of_run(bundle, runtime, manager):
     bundle.write(NOTIFY, "sleep")
     name = bundle.new_container()
-    with subprocess.Popen(runtime.command("run", "--bundle", bundle.path, name)) as running:
+    with running_verb(runtime, "run", "--bundle", bundle.path, name) as running:
         assert manager.take() == ["READY=1", f"MAINPID={running.pid}", "BARRIER=1"]
         runtime("kill", name, "KILL")
         assert running.wait(60) == 137
@@ -319,9 +331,7 @@ def test_notify_socket_of_run(bundle, runtime, manager):
 def test_notify_socket_of_run_detached(bundle, runtime, manager):
     bundle.write(NOTIFY, "sleep")
     name = bundle.new_container()
-    with subprocess.Popen(runtime.command("run", "--detach", "--bundle", bundle.path, name),
-                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL) as running:
+    with running_verb(runtime, "run", "--detach", "--bundle", bundle.path, name) as running:
         pid = manager.take()[1]
         assert running.wait(60) == 0
     assert pid == f"MAINPID={json.loads(runtime('state', name).stdout)['pid']}"
