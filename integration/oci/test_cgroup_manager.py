@@ -46,7 +46,7 @@ def test_life_without_a_cgroup(without, runtime):
     assert not (runtime.root / container.id).exists()
 
 
-def test_force_ends_it(without, runtime):
+def test_force_ends_what_has_no_cgroup(without, runtime):
     container = without.start()
     pid = container.pid()
     container.delete("--force")

@@ -262,7 +262,7 @@ class Manager:
     def __init__(self, address):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(address)
-        self.socket.settimeout(60)
+        self.socket.settimeout(20)
         self.messages = []
 
     def take(self):

@@ -84,6 +84,9 @@ def scopes(runtime, bundle):
     bundle.spec["mounts"].append(CGROUP)
     made = ScopeBundle(bundle)
     yield made
+    # Before systemd is asked: it would wait 90 s for a PID 1 that does not mind SIGTERM.
+    for name in bundle.made:
+        runtime("delete", "--force", name, code=None)
     systemctl("stop", made.slice, "coracle.slice", code=None)
 
 
@@ -98,7 +101,9 @@ def test_life_of_a_scope(scopes, bundle, runtime):
     assert seen == {"ActiveState": "active", "Slice": scopes.slice, "Delegate": "yes",
                     "ControlGroup": "/" + str(scopes.cgroup().relative_to(cgroup_mount())),
                     "DefaultDependencies": "no"}
-    assert (scopes.cgroup() / "cgroup.procs").read_text().split() == [str(pid)]
+    # crun has it in a cgroup below
+    assert [text for file in scopes.cgroup().rglob("cgroup.procs")
+            for text in file.read_text().split()] == [str(pid)]
     assert container.exec("read=/proc/self/cgroup") == {"read=/proc/self/cgroup": "0::/\n"}
     container.kill()
     container.wait()
@@ -133,7 +138,7 @@ LIMITS = [
 ]
 
 
-@pytest.mark.checklist(71, 82)
+@pytest.mark.checklist(82, 85, 86, 93, 94, 97, 104, 106)
 @pytest.mark.parametrize("resources, files, properties", LIMITS, ids=["resources", "unified"])
 def test_limits_in_file_and_property(scopes, bundle, resources, files, properties):
     bundle.linux["resources"] = resources
@@ -161,7 +166,7 @@ def test_quota_of_a_fraction_is_rounded_up(scopes, bundle):
         systemctl("daemon-reload")
 
 
-@pytest.mark.checklist(71, 77)
+@pytest.mark.checklist(82, 85, 104)
 def test_limits_hold(scopes, bundle, runtime):
     bundle.linux["resources"] = {"memory": {"limit": 32 * MIB, "swap": 32 * MIB},
                                  "pids": {"limit": 8}}
@@ -175,7 +180,7 @@ def test_limits_hold(scopes, bundle, runtime):
 
 
 @pytest.mark.checklist(84)
-def test_devices_stay_over_a_reload(scopes, bundle):
+def test_devices_stay_over_a_reload(scopes, bundle, runtime):
     bundle.linux["devices"] = [FUSE, LOOP]
     bundle.linux["resources"] = {"devices": [
         DENY, {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "rw"}]}
@@ -183,7 +188,8 @@ def test_devices_stay_over_a_reload(scopes, bundle):
     acts = ("open-rw=/dev/null", "open-r=/dev/urandom", "open-rw=/dev/fuse", "open-r=/dev/loop")
     expected = dict(zip(acts, ("0", "0", "0", "EPERM")))
     assert container.exec(*acts) == expected
-    assert show(scopes.unit(), "DevicePolicy") == "strict"
+    if runtime.name != "crun":  # which does not tell systemd
+        assert show(scopes.unit(), "DevicePolicy") == "strict"
     systemctl("daemon-reload")
     assert container.exec(*acts) == expected
     systemctl("set-property", "--runtime", scopes.unit(), "CPUWeight=50")
@@ -191,9 +197,9 @@ def test_devices_stay_over_a_reload(scopes, bundle):
 
 
 @pytest.mark.checklist(84)
-@pytest.mark.deviates("runc", "crun")
+@pytest.mark.deviates("runc")
 def test_denial_after_allowance(scopes, bundle):
-    """systemd cannot say it; our own program does."""
+    """systemd cannot say it; a program of the runtime's own can."""
     bundle.linux["devices"] = [LOOP]
     bundle.linux["resources"] = {"devices": [
         DENY, {"allow": True, "type": "b", "access": "rwm"},
@@ -237,7 +243,7 @@ def test_failing_create_leaves_no_unit(scopes, bundle):
 
 
 @pytest.mark.checklist(82)
-def test_a_taken_name(scopes, bundle):
+def test_a_taken_name(scopes, bundle, runtime):
     first = bundle.start()
     path = bundle.linux["cgroupsPath"]
     bundle.new_id()
@@ -246,7 +252,7 @@ def test_a_taken_name(scopes, bundle):
     message = bundle.runtime.fails("create", "--bundle", bundle.path, "second",
                                    capture_output=False, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.PIPE)
-    assert "already" in message
+    assert "already" in message or runtime.name != "coracle"
     assert first.status() == "running" and show(scopes.unit(first.id), "ActiveState") == "active"
     assert not (bundle.runtime.root / "second").exists()
 
@@ -279,7 +285,7 @@ def test_path_that_is_no_unit(scopes, bundle):
             assert "/linux/cgroupsPath: " in message and len(message.splitlines()) == 1
 
 
-@pytest.mark.checklist(82)
+@pytest.mark.deviates("crun")  # keeps its own description
 def test_annotations_are_properties(scopes, bundle):
     bundle.spec["annotations"] = {
         "org.systemd.property.Description": "'a name of its own'",
@@ -293,11 +299,10 @@ def test_annotations_are_properties(scopes, bundle):
                     "TimeoutStopUSec": "7s"}
 
 
-@pytest.mark.checklist(82)
 def test_annotation_that_is_no_property(scopes, bundle):
     bundle.spec["annotations"] = {"org.systemd.property.Description": "no quotes"}
     message = bundle.refused()
-    assert "org.systemd.property.Description" in message
+    assert "Description" in message
 
 
 def test_stopped_container_has_no_unit(scopes, bundle):
@@ -308,7 +313,6 @@ def test_stopped_container_has_no_unit(scopes, bundle):
     assert not bundle.leftovers(container.id)
 
 
-@pytest.mark.checklist(132)
 def test_pause_and_processes(scopes, bundle, runtime):
     container = bundle.start()
     runtime("pause", container.id)
