@@ -16,12 +16,14 @@ import xml.etree.ElementTree
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
 PYTEST = ["/usr/bin/python3", "-m", "pytest"]
 # What only a machine with all cgroup v2 controllers can show; skipped on a host without them.
-VM_SUITES = ["integration/oci/test_cgroup.py", "integration/podman", "integration/cri/test_oom.py"]
-# What only a real systemd as PID 1 can show.
+VM_SUITES = ["integration/oci/test_cgroup.py", "integration/oci/test_rootless_cgroup.py",
+             "integration/podman", "integration/cri/test_oom.py"]
+# What only a real systemd as PID 1 can show, or a kernel with SELinux.
 SYSTEMD_SUITES = ["integration/oci/test_systemd_cgroup.py"]
+SELINUX_SUITES = ["integration/oci/test_oci_selinux.py"]
 VM_UNIT_TESTS = {"runtime_test": "*Cgroup*"}
 
-IN_VM = ("vm", "systemd")
+IN_VM = ("vm", "systemd", "selinux")
 
 
 def run_under_thread_sanitizer(build, results):
@@ -112,12 +114,12 @@ def run_vm(build, results):
     return part, [results / "vm.xml", *sorted((results / "vm-gtest").glob("*.xml"))]
 
 
-def run_systemd(build, results):
-    part = Part("systemd", results)
-    command = [*PYTEST, *SYSTEMD_SUITES, f"--junitxml={results}/systemd.xml"]
-    part.run(["integration/vm/run", "--systemd", "--timeout", "1800", "--write", results, "--env",
+def run_other_vm(name, options, suites, build, results):
+    part = Part(name, results)
+    command = [*PYTEST, *suites, f"--junitxml={results}/{name}.xml"]
+    part.run(["integration/vm/run", *options, "--timeout", "1800", "--write", results, "--env",
               f"BUILD_DIR={build}", "--", *command], 2100, {})
-    return part, [results / "systemd.xml"]
+    return part, [results / f"{name}.xml"]
 
 
 def print_summary(parts, results):
@@ -149,7 +151,10 @@ def print_summary(parts, results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", required=True, type=pathlib.Path)
-    parts = {"unit": run_unit, "host": run_host, "vm": run_vm, "systemd": run_systemd}
+    parts = {"unit": run_unit, "host": run_host, "vm": run_vm,
+             "systemd": functools.partial(run_other_vm, "systemd", ["--systemd"], SYSTEMD_SUITES),
+             "selinux": functools.partial(run_other_vm, "selinux",
+                                          ["--append", "security=selinux"], SELINUX_SUITES)}
     parser.add_argument("--without", action="append", default=[], choices=parts)
     parser.add_argument("--suites", nargs="+", default=["integration"],
                         help="of those on this host")

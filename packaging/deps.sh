@@ -15,7 +15,7 @@ test_packages=(
   busybox-static zstd docker-registry apache2-utils skopeo umoci containernetworking-plugins
   iproute2 iptables
   podman conmon runc crun uidmap containerd e2fsprogs procps util-linux
-  systemd dbus dbus-user-session libpam-systemd
+  systemd dbus dbus-user-session libpam-systemd apparmor checkpolicy
   qemu-system-x86 "linux-image-6.12-cloud-amd64|linux-image-cloud-amd64" kmod cpio xz-utils
 )
 

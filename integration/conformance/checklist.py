@@ -59,10 +59,15 @@ def rows_of_tests():
         return json.load(file)
 
 
+def name_of(test):
+    """oci/test_oci_mounts.py::TestX::test_flag[ro] → test_oci_mounts.test_flag[ro]"""
+    path, _, rest = test.partition("::")
+    function, bracket, parameters = rest.partition("[")
+    return f"{pathlib.PurePath(path).stem}.{function.split('::')[-1]}{bracket}{parameters}"
+
+
 def function_of(test):
-    """oci/test_oci_mounts.py::test_flag[ro] → test_oci_mounts.test_flag"""
-    path, _, name = test.partition("::")
-    return f"{pathlib.PurePath(path).stem}.{name.split('[')[0]}"
+    return name_of(test).split("[")[0]
 
 
 def functions_of_rows(rows_by_test):
@@ -80,7 +85,8 @@ def read_junit(report):
     """{(test, parameters included): (rows, "passed" | "failed" | "skipped", reason)}"""
     results = {}
     for case in xml.etree.ElementTree.parse(report).getroot().iter("testcase"):
-        name = f"{case.get('classname').split('.')[-1]}.{case.get('name')}"
+        file = next(part for part in case.get("classname").split(".") if part.startswith("test_"))
+        name = f"{file}.{case.get('name')}"
         rows, outcome, reason = set(), "passed", ""
         for element in case:
             if element.tag == "properties":

@@ -1,5 +1,7 @@
 """Writes docs/CONFORMANCE.md."""
 
+from dataclasses import dataclass
+
 import causes as known
 import checklist
 import tools
@@ -30,8 +32,9 @@ TOOLS_INTRODUCTION = """
 ## The OCI's validation programs
 
 {module} {version}. A point is one line of a program's report: ok / not ok; "no result" is a
-program that ended badly without a failing point. Points that fail for coracle and pass for runc or
-crun: {passed}.
+program that ended badly without a failing point. The programs know version 1.0 of the
+specification. Points that fail for coracle and that runc or crun passes and may pass: {passed}.
+Those that only a runtime passes which breaks a row of the checklist in this run: {breaking}.
 """
 
 
@@ -126,25 +129,49 @@ def tools_table(place, title, results, causes):
     return [*lines, f"| all {len(programs)} | {' | '.join(cells)} | |"]
 
 
-def passed_by_peers(results):
-    """(place, program, point, peer) of every point that coracle fails and a peer passes."""
-    return [(place, program, point, peer)
-            for place, of_place in results.items() for peer in RUNTIMES[1:]
-            for program, ours in of_place["coracle"].items()
-            for point in tools.passed_elsewhere(ours, of_place[peer].get(program, tools.Outcome(
-                end="not run")))]
+@dataclass
+class Passed:
+    """A point that fails for coracle and passes for a peer."""
+    place: str
+    program: str
+    point: str
+    peer: str
+    cause: known.Cause
+    breaks: bool  # the row of the cause, which coracle keeps
+
+    def __str__(self):
+        row = f": {self.peer} breaks row {self.cause.row}, coracle keeps it" if self.breaks else ""
+        why = f" ({self.cause.why})" if self.cause else ""
+        return f"{self.place}, {self.program}, {self.peer}: {self.point}{row}{why}"
+
+
+def passed_by_peers(gathered):
+    def word(runtime, row):
+        return gathered.verdicts[runtime].get(row, checklist.Verdict()).word
+
+    for place, of_place in gathered.tools.items():
+        for peer in RUNTIMES[1:]:
+            for program, ours in of_place["coracle"].items():
+                theirs = of_place[peer].get(program, tools.Outcome(end="not run"))
+                for point in tools.passed_elsewhere(ours, theirs):
+                    cause = known.cause_of(gathered.causes, place, "coracle", program, point)
+                    breaks = (cause is not None and word("coracle", cause.row) == "yes"
+                              and word(peer, cause.row) == "no")
+                    yield Passed(place, program, point, peer, cause, breaks)
 
 
 def write(rows, remarks, functions, run):
     """`run`: what `run` gathered: versions, verdicts, tools, causes, titles."""
-    passed = passed_by_peers(run.tools)
+    passed = sorted(passed_by_peers(run), key=lambda one: one.breaks)
+    breaking = sum(one.breaks for one in passed)
     text = [INTRODUCTION.format(versions="\n".join(f"- {one}" for one in run.versions)),
             ROWS_INTRODUCTION.format(totals=row_totals(rows, run.verdicts)),
             *row_tables(rows, remarks, functions, run.verdicts),
             *refusals(rows, run.verdicts),
             TOOLS_INTRODUCTION.format(module=tools.MODULE, version=tools.VERSION,
-                                      passed=len(passed) or "none")]
-    text += [f"- {place}, {program}, {peer}: {point}" for place, program, point, peer in passed]
+                                      passed=len(passed) - breaking or "none",
+                                      breaking=breaking or "none")]
+    text += [f"- {one}" for one in passed]
     for place, title in run.titles.items():
         text += tools_table(place, title, run.tools[place], run.causes)
     DOCUMENT.write_text("\n".join(text) + "\n")

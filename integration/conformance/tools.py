@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 MODULE = "github.com/opencontainers/runtime-tools"
 VERSION = "v0.9.1-0.20250523060157-0ea5ed0382a2"
 NOT_PROGRAMS = {"runtimetest", "rootfs-amd64.tar.gz"}
-ATTEMPTS = 3  # of a program that fails without a known cause: some race with their container
 
 
 @dataclass
@@ -131,5 +130,5 @@ def passed_elsewhere(outcome, peer):
     bad = {same_point(what) for what in peer.failures}
     found = [what for what in outcome.failures if same_point(what) in good - bad]
     if peer.clean and not outcome.clean and not found:
-        found.append(outcome.end or "its end")
+        found.append(outcome.end or outcome.failures[0])
     return found

@@ -18,6 +18,7 @@ CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 0x1000, 0x4000, 0x40000
 def pytest_configure(config):
     config.addinivalue_line("markers", "coracle: about what only coracle has or promises")
     config.addinivalue_line("markers", "deviates(*runtimes): these are known to do otherwise")
+    config.addinivalue_line("markers", "endangers(*runtimes): of these the host takes harm")
 
 
 def call(function, *arguments):
@@ -82,6 +83,9 @@ def only_where_it_holds(request, runtime):
         pytest.skip("about coracle only")
     if names & OTHER_WAYS.get(runtime.name, set()):
         pytest.skip(f"{runtime.name} does so in its own way, or says so in other words")
+    endangers = request.node.get_closest_marker("endangers")
+    if endangers and runtime.name in endangers.args:
+        pytest.skip(f"{runtime.name} would mount in the host's own mount namespace")
     deviates = request.node.get_closest_marker("deviates")
     if not judging and (deviates and runtime.name in deviates.args
                         or names & DEVIATIONS.get(runtime.name, set())):

@@ -1,5 +1,6 @@
 """Fixtures for containers of a user without privileges."""
 
+import os
 import subprocess
 
 import pytest
@@ -43,8 +44,9 @@ class UserBundle(Bundle):
         for name in self.made:
             self.runtime("delete", "--force", name, code=None)
         left = [name for name in self.made if (self.runtime.root / name).exists()]
-        mount = cgroup_mount()
-        return left + [str(path) for name in self.made for path in mount.glob(f"**/{name}")]
+        # Unlike glob() it does not mind cgroups of others that vanish meanwhile.
+        return left + [path for path, _, _ in os.walk(cgroup_mount())
+                       if os.path.basename(path) in self.made]
 
 
 @pytest.fixture

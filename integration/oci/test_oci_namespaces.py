@@ -165,7 +165,7 @@ def test_network_namespace_made_by_someone_else(bundle, directory):
 
 
 @pytest.mark.checklist(70)
-@pytest.mark.deviates("runc", "crun")  # mount in the host's namespace, and leave it there
+@pytest.mark.endangers("runc", "crun")
 def test_without_a_mount_namespace_no_mount_of_the_host_changes(bundle, directory):
     mounts = pathlib.Path("/proc/self/mountinfo").read_text()
     bundle.without_namespace("mount")
@@ -194,7 +194,7 @@ def test_without_a_mount_namespace_no_mount_of_the_host_changes(bundle, director
 
 
 @pytest.mark.checklist(70)
-@pytest.mark.deviates("runc", "crun")
+@pytest.mark.endangers("runc", "crun")
 def test_the_mount_namespace_of_the_caller_given_by_its_path(bundle):
     mounts = pathlib.Path("/proc/self/mountinfo").read_text()
     bundle.without_namespace("mount")
@@ -206,7 +206,7 @@ def test_the_mount_namespace_of_the_caller_given_by_its_path(bundle):
 
 
 @pytest.mark.checklist(70)
-@pytest.mark.deviates("runc", "crun")
+@pytest.mark.endangers("runc", "crun")
 def test_without_any_namespace(bundle):
     bundle.namespaces()
     container = bundle.start("ns", "sleep")

@@ -122,6 +122,7 @@ class TestDelegated:
         container.delete()
         assert not (top / container.id).exists()
 
+    @pytest.mark.checklist(85, 104)
     @pytest.mark.skipif("pids" not in controllers(), reason="no pids controller")
     def test_limits(self, bundle, runtime, top):
         bundle.linux["resources"] = {"pids": {"limit": 5}, "memory": {"limit": 64 << 20}}
