@@ -34,25 +34,39 @@ class Undumpable {
 
 std::uint64_t ParentFlag(bool child_of_parent) { return child_of_parent ? CLONE_PARENT : 0; }
 
-Result<pid_t> CloneDirectly(const CloneRequest& request, const std::function<void()>& child) {
+// The descriptor comes with the process: one that fails at once is reaped by our parent, if it is
+// its child, before we could open one by number.
+Result<ClonedProcess> Clone(sys::CloneArgs args, const std::function<void()>& child) {
+  int pidfd = -1;
+  args.pidfd = &pidfd;
+  ClonedProcess process;
+  process.pid = TRY(sys::clone3(args));
+  if (process.pid == 0) {
+    child();
+    ::_exit(1);
+  }
+  process.pidfd = UniqueFd(pidfd);
+  return process;
+}
+
+Result<ClonedProcess> CloneDirectly(const CloneRequest& request,
+                                    const std::function<void()>& child) {
   const NamespacesPlan& plan = request.namespaces;
   const bool all_at_once = request.unprivileged && plan.IsNew(CLONE_NEWUSER);
   const Status prepared = all_at_once ? Status() : PrepareForChildren(plan, request.opened);
   const std::uint64_t time = all_at_once && plan.new_time ? CLONE_NEWTIME : 0;
-  Result<pid_t> pid =
+  Result<ClonedProcess> process =
       prepared.has_value()
-          ? sys::clone3({.flags = plan.clone_flags | time | ParentFlag(request.child_of_parent),
-                         .cgroup_fd = request.cgroup_fd})
-          : Result<pid_t>(prepared.error());
-  if (pid.has_value() && *pid == 0) {
-    child();
-    ::_exit(1);
-  }
+          ? Clone({.flags = plan.clone_flags | time | ParentFlag(request.child_of_parent),
+                   .cgroup_fd = request.cgroup_fd},
+                  child)
+          : Result<ClonedProcess>(prepared.error());
   if (!all_at_once) RestoreForChildren(plan);
-  return pid;
+  return process;
 }
 
-Result<pid_t> JoinAndClone(const CloneRequest& request) {
+Result<ClonedProcess> JoinAndClone(const CloneRequest& request,
+                                   const std::function<void()>& child) {
   // The child is in the cgroup as we are, and shall not hold a directory of the host.
   if (request.cgroup_fd >= 0) ::close(request.cgroup_fd);
   if (request.join) {
@@ -61,74 +75,59 @@ Result<pid_t> JoinAndClone(const CloneRequest& request) {
     TRY(JoinNamespaces(request.opened));
     TRY(PrepareForChildren(request.namespaces, request.opened));
   }
-  return sys::clone3({.flags = request.namespaces.clone_flags | CLONE_PARENT});
+  return Clone({.flags = request.namespaces.clone_flags | CLONE_PARENT}, child);
 }
 
 // The joiner: it enters the namespaces in which the container process shall be born, and is gone.
 [[noreturn]] void RunJoiner(const CloneRequest& request, int answer,
                             const std::function<void()>& child) noexcept {
-  const Result<pid_t> pid = JoinAndClone(request);
-  if (pid.has_value() && *pid == 0) {
-    child();
-    ::_exit(1);
-  }
-  if (!pid.has_value()) {
-    Error error = pid.error();
+  const Result<ClonedProcess> process = JoinAndClone(request, child);
+  if (!process.has_value()) {
+    Error error = process.error();
     if (error.step.empty()) error.step = "clone-process";
     (void)SendFailure(answer, error);
   } else {
-    (void)sys::SendFds(answer, std::to_string(*pid), {});
+    (void)sys::SendFds(answer, std::to_string(process->pid), {process->pidfd.get()});
   }
   ::_exit(0);
 }
 
-Result<pid_t> CloneThroughJoiner(const CloneRequest& request, const std::function<void()>& child) {
+Result<ClonedProcess> CloneThroughJoiner(const CloneRequest& request,
+                                         const std::function<void()>& child) {
   auto [ours, theirs] = TRY(sys::SeqpacketPair());
   const pid_t joiner = TRY(
       sys::clone3({.flags = ParentFlag(request.child_of_parent), .cgroup_fd = request.cgroup_fd}));
   if (joiner == 0) RunJoiner(request, theirs.get(), child);
   theirs.reset();
-  const Result<sys::Received> answer = sys::ReceiveFds(ours.get(), sizeof(SyncMessage));
+  Result<sys::Received> answer = sys::ReceiveFds(ours.get(), sizeof(SyncMessage));
   if (!request.child_of_parent) TRY(sys::WaitExit(joiner));
   if (!answer.has_value()) return answer.error();
-  pid_t pid = 0;
   const std::string& text = answer->data;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
-  if (error == std::errc() && end == text.data() + text.size() && pid > 0) return pid;
-  return ErrorInPacket(text);
+  if (answer->fds.size() != 1) return ErrorInPacket(text);
+  ClonedProcess process;
+  process.pidfd = std::move(answer->fds[0]);
+  std::from_chars(text.data(), text.data() + text.size(), process.pid);
+  return process;
 }
 
 }  // namespace
 
 Result<ClonedProcess> CloneProcess(const CloneRequest& request,
                                    const std::function<void()>& child) {
-  ClonedProcess process;
+  std::optional<Undumpable> undumpable;
+  if (!request.unprivileged || !request.namespaces.IsNew(CLONE_NEWUSER)) undumpable.emplace();
+  const bool through_joiner = request.join || request.namespaces.NeedsJoiner();
+  ClonedProcess process =
+      TRY(through_joiner ? CloneThroughJoiner(request, child) : CloneDirectly(request, child));
   process.is_our_child = !request.child_of_parent;
-  {
-    std::optional<Undumpable> undumpable;
-    if (!request.unprivileged || !request.namespaces.IsNew(CLONE_NEWUSER)) undumpable.emplace();
-    const bool through_joiner = request.join || request.namespaces.NeedsJoiner();
-    process.pid =
-        TRY(through_joiner ? CloneThroughJoiner(request, child) : CloneDirectly(request, child));
-  }
-  Result<UniqueFd> pidfd = sys::pidfd_open(process.pid);
-  if (!pidfd.has_value()) {
-    KillClonedProcess(process);
-    return pidfd.error();
-  }
-  process.pidfd = std::move(*pidfd);
   return process;
 }
 
 void KillClonedProcess(ClonedProcess& process) noexcept {
   if (process.pid <= 0) return;
-  if (process.pidfd) {
-    (void)sys::pidfd_send_signal(process.pidfd.get(), SIGKILL);
-    pollfd polled{process.pidfd.get(), POLLIN, 0};
-    while (::poll(&polled, 1, -1) < 0 && errno == EINTR) {
-    }
-  } else {
-    (void)::kill(process.pid, SIGKILL);
+  (void)sys::pidfd_send_signal(process.pidfd.get(), SIGKILL);
+  pollfd polled{process.pidfd.get(), POLLIN, 0};
+  while (::poll(&polled, 1, -1) < 0 && errno == EINTR) {
   }
   if (process.is_our_child) (void)sys::WaitExit(process.pid);
   process.pid = -1;
