@@ -161,17 +161,20 @@ TEST_F(Container, DiesWithItsCreator) {
   // The creator is killed while its container process waits for it in a hook.
   oci::Hook hook;
   hook.path = "/bin/sh";
-  hook.args = {"sh", "-c", "touch " + temp_.path() + "/in-hook; sleep 1000"};
+  const std::string file = temp_.path() + "/in-hook";
+  hook.args = {"sh", "-c",
+               "echo $$ > " + file + "~; mv " + file + "~ " + file + "; exec sleep 1000"};
   spec_.hooks.create_runtime = {hook};
   const pid_t creator = ::fork();
   if (creator == 0) {
     (void)Create();
     ::_exit(0);
   }
-  while (!std::filesystem::exists(temp_.path() + "/in-hook")) ::usleep(1000);
+  while (!std::filesystem::exists(file)) ::usleep(1000);
   ASSERT_EQ(::kill(creator, SIGKILL), 0);
   ::waitpid(creator, nullptr, 0);
   EXPECT_TRUE(Delete(runtime_, id_).has_value());
+  EXPECT_EQ(::kill(std::stoi(ReadFile(file).value()), SIGKILL), 0) << "the hook is the host's";
 }
 
 TEST_F(Container, RunsWithoutASecondOfOurDescriptors) {
