@@ -84,9 +84,10 @@ Status WriteSettings(NewProcess& process) {
   const bool labels = process.setup.program != nullptr &&
                       (!process.setup.program->process.apparmor_profile.empty() ||
                        !process.setup.program->process.selinux_label.empty());
-  if (process.plan->sysctl.values.empty() && !labels) return {};
-  process.proc = TRY(OpenProc());
-  return WriteSysctls(process.plan->sysctl, process.proc.get());
+  if (labels) process.proc = TRY(OpenProc(ProcPart::kProcesses));  // later it may not be made
+  if (process.plan->sysctl.values.empty()) return {};
+  const UniqueFd proc = TRY(OpenProc(ProcPart::kAll));
+  return WriteSysctls(process.plan->sysctl, proc.get());
 }
 
 Status Mask(NewProcess& process) { return MaskPaths(process.plan->masked_paths, process.root_fd); }

@@ -73,8 +73,9 @@ Status CheckProc(const MountPlan& mount, int tree_fd, int target_fd) {
 Result<UniqueFd> OpenTarget(const Attaching& attaching, const MountPlan& mount, bool directory) {
   if (!directory) return sys::MakeFileInRoot(attaching.root_fd, mount.destination);
   if (mount.type == "proc" || mount.type == "sysfs") {
-    const auto there = sys::OpenInRoot(attaching.root_fd, mount.destination, O_PATH | O_NOFOLLOW);
-    if (there.has_value() && !IsDirectory(there->get()))
+    auto there = sys::OpenInRoot(attaching.root_fd, mount.destination, O_PATH | O_NOFOLLOW);
+    if (there.has_value() && IsDirectory(there->get())) return there;
+    if (there.has_value())
       return Error{Code::kInvalidConfig, ENOTDIR,
                    "destination=" + mount.destination + ": " + mount.type +
                        " must be mounted on an ordinary directory"};

@@ -12,7 +12,9 @@ namespace coracle::runtime {
 
 // Container process, in its own PID namespace and before PivotRoot: a new detached procfs, or the
 // host's verified one where the kernel allows none (a user namespace without a PID namespace).
-Result<UniqueFd> OpenProc();
+// Whoever needs no sysctl takes the processes alone.
+enum class ProcPart { kAll, kProcesses };
+Result<UniqueFd> OpenProc(ProcPart part);
 
 // Writes `text` to `path` ("sys/net/ipv4/ip_forward", "self/attr/exec") without crossing a mount
 // or following a link other than proc's own "self" and "thread-self".

@@ -45,7 +45,7 @@ Status LimitResources(NewProcess& process) { return SetRlimits(process.setup.pro
 
 Status LabelProgram(NewProcess& process) {
   if (process.process.apparmor_profile.empty() && process.process.selinux_label.empty()) return {};
-  if (!process.proc) process.proc = TRY(OpenProc());
+  if (!process.proc) process.proc = TRY(OpenProc(ProcPart::kProcesses));
   const Status labelled = SetExecLabels(process.process, process.proc.get());
   process.proc.reset();
   return labelled;

@@ -16,12 +16,25 @@ TEST(Procfs, WritesDespiteMountsOverProc) {
   EXPECT_EQ(InChild(CLONE_NEWNS | CLONE_NEWPID,
                     []() -> std::string {
                       MUST(::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) == 0);
-                      const auto proc = OpenProc();
+                      const auto proc = OpenProc(ProcPart::kAll);
                       MUST_WORK(proc);
                       MUST(::mount("tmpfs", "/proc", "tmpfs", 0, nullptr) == 0);
                       MUST_WORK(WriteProc(proc->get(), "self/oom_score_adj", "1000"));
                       MUST(::umount2("/proc", MNT_DETACH) == 0);
                       MUST(ReadText("/proc/self/oom_score_adj") == "1000\n");
+                      return "";
+                    }),
+            "");
+}
+
+TEST(Procfs, WithoutSettingsIsEnoughForALabel) {
+  EXPECT_EQ(InChild(CLONE_NEWNS | CLONE_NEWPID,
+                    []() -> std::string {
+                      const auto proc = OpenProc(ProcPart::kProcesses);
+                      MUST_WORK(proc);
+                      MUST_WORK(WriteProc(proc->get(), "thread-self/oom_score_adj", "1000"));
+                      const auto setting = WriteProc(proc->get(), "sys/kernel/shmmni", "4096");
+                      MUST(!setting.has_value() && setting.error().errnum == ENOENT);
                       return "";
                     }),
             "");
@@ -45,7 +58,7 @@ TEST(Procfs, NeitherMountsNorMagicLinksAreFollowed) {
 TEST(Procfs, UserNamespaceWithoutPidNamespaceUsesTheHosts) {
   EXPECT_EQ(InChild(CLONE_NEWUSER | CLONE_NEWNS,
                     []() -> std::string {
-                      MUST_WORK(OpenProc());
+                      MUST_WORK(OpenProc(ProcPart::kAll));
                       return "";
                     }),
             "");

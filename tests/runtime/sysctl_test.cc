@@ -55,7 +55,7 @@ TEST(Sysctl, IsWrittenInTheNewNamespaceOnly) {
   const auto plan = PlanSysctl(SpecWith("net.ipv4.ip_default_ttl", "77"));
   EXPECT_EQ(InChild(CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID,
                     [&]() -> std::string {
-                      const auto proc = OpenProc();
+                      const auto proc = OpenProc(ProcPart::kAll);
                       MUST_WORK(proc);
                       MUST_WORK(WriteSysctls(*plan, proc->get()));
                       MUST(ReadText("/proc/sys/net/ipv4/ip_default_ttl") == "77\n");
