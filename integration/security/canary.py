@@ -86,7 +86,7 @@ class Canary:
         self.secrets, self.sang = [], False
         root.mkdir(mode=0o755)
         for name in ("secret", "victim", "etc/passwd", "etc/shadow", "dir/deep/file", "bin/sh",
-                     "ptmx", "null", "console"):
+                     "ptmx", "null", "console", "sys/net/ipv4/ip_forward", "sys/kernel/shmmni"):
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(self._secret())

@@ -29,7 +29,7 @@ def container(bundle):
     return bundle.start()
 
 
-@pytest.mark.vulnerable(crun="1.8.1")
+@pytest.mark.vulnerable(runc="1.1.11", crun="1.8.1")
 @pytest.mark.parametrize("kind", KINDS)
 def test_working_directory_of_a_new_container(bundle, runtime, canary, said, kind):
     """CVE-2024-21626: WORKDIR names a descriptor that the runtime holds or has inherited."""
@@ -41,7 +41,7 @@ def test_working_directory_of_a_new_container(bundle, runtime, canary, said, kin
         assert done.returncode != 0 or "probe" in facts(done.stdout)["list=."], done.stdout
 
 
-@pytest.mark.vulnerable(crun="1.8.1")
+@pytest.mark.vulnerable(runc="1.1.11", crun="1.8.1")
 @pytest.mark.parametrize("kind", KINDS)
 def test_working_directory_of_exec(container, runtime, canary, said, kind):
     """CVE-2024-21626 by the way of exec."""
@@ -52,6 +52,7 @@ def test_working_directory_of_exec(container, runtime, canary, said, kind):
         assert done.returncode != 0 or "probe" in facts(done.stdout)["list=."], done.stdout
 
 
+@pytest.mark.vulnerable(runc="1.1.11", crun="1.8.1")
 @pytest.mark.parametrize("kind", KINDS)
 def test_program_of_a_leaked_directory(bundle, container, runtime, canary, said, kind):
     """CVE-2024-21626: the program's own path goes through a descriptor."""
@@ -74,6 +75,7 @@ def test_inherited_descriptors_end_at_the_program(bundle, container, runtime, ca
                        "fds").stdout)["fds"] == [0, 1, 2]
 
 
+@pytest.mark.vulnerable(runc="1.1.1 1.1.4 1.1.5 1.1.11 1.3.2")
 def test_hooks_inherit_no_descriptor(bundle, runtime, canary, directory):
     log = directory / "log"
     script = f"ls /proc/self/fd >> {log}; ls -l /proc/self/fd >> {log}.long"
@@ -86,6 +88,7 @@ def test_hooks_inherit_no_descriptor(bundle, runtime, canary, directory):
     assert {int(word) for word in log.read_text().split()} <= {0, 1, 2, 3}  # 3 is ls's own
 
 
+@pytest.mark.vulnerable(crun="1.8.1")
 def test_foreign_listen_fds_are_not_ours(bundle, runtime, canary):
     """sd_listen_fds(3): the descriptors belong to the process that LISTEN_PID names; a daemon that
     starts us has its own from 3 on, and its environment is ours."""

@@ -29,21 +29,24 @@ def only_proc(bundle):
     bundle.spec["mounts"] = [PROC]
 
 
-@pytest.mark.vulnerable(runc="1.1.5", crun="1.8.1")
+@pytest.mark.vulnerable(runc="1.1.1 1.1.4 1.1.5 1.1.11 1.3.2", crun="1.8.1")
+@pytest.mark.parametrize("target", [".", "empty"])
 @pytest.mark.parametrize("style", STYLES)
-def test_dev_is_a_link(bundle, canary, attempt, style):
+def test_dev_is_a_link(bundle, canary, attempt, style, target):
     """CVE-2026-41579, CVE-2026-47766: devices, links and the removal of ptmx."""
     only_proc(bundle)
-    link(bundle.rootfs / "dev", canary.root, style)
+    link(bundle.rootfs / "dev", canary.root / target, style)
     bundle.linux["devices"] = [{"type": "c", "path": "/dev/victim", "major": 1, "minor": 3}]
     attempt("list=/dev")
 
 
+@pytest.mark.vulnerable(runc="1.1.1 1.1.4 1.1.5 1.1.11 1.3.2")
 def test_dev_is_a_link_below_a_mount(bundle, canary, attempt):
     link(bundle.rootfs / "dev", canary.root)
     attempt("list=/dev")
 
 
+@pytest.mark.vulnerable(crun="1.8.1")
 @pytest.mark.parametrize("name", ["console", "new"])
 @pytest.mark.parametrize("style", STYLES)
 def test_console_is_a_link(bundle, canary, runtime, console_socket, name, style):
@@ -57,7 +60,7 @@ def test_console_is_a_link(bundle, canary, runtime, console_socket, name, style)
             bundle.new_container(), code=None)
 
 
-@pytest.mark.vulnerable(runc="1.1.5", crun="1.8.1")
+@pytest.mark.vulnerable(runc="1.1.5 1.1.11 1.3.2", crun="1.8.1")
 def test_null_is_a_file_of_the_image(bundle, attempt):
     """CVE-2026-88265: a standard stream exchanged for what /dev/null is in the image."""
     only_proc(bundle)
@@ -87,7 +90,7 @@ def hostile_null(kind, dev):
         os.mknod(null, 0o20666, os.makedev(1, 5))
 
 
-@pytest.mark.vulnerable(runc="1.1.5")
+@pytest.mark.vulnerable(runc="1.1.5 1.1.11 1.3.2", crun="1.8.1")
 @pytest.mark.parametrize("kind", ["sysctl", "host file", "file", "fifo", "zero", "absent"])
 def test_null_of_a_volume_masks_nothing(bundle, directory, attempt, runtime, kind):
     """CVE-2025-31133: paths are masked by the host's null device, whatever the container's is."""
@@ -108,13 +111,18 @@ def test_null_of_a_volume_masks_nothing(bundle, directory, attempt, runtime, kin
         assert seen["read=/proc/keys"] == ""
 
 
-@pytest.mark.parametrize("kind", ["link", "sysctl", "file", "null"])
+@pytest.mark.parametrize("kind", ["link", "sysctl", "file", "null", "name"])
 def test_pts_of_a_volume(bundle, directory, canary, runtime, console_socket, kind):
-    """CVE-2025-52565: a terminal comes from a devpts, and its console is that terminal."""
+    """CVE-2025-52565: a terminal comes from a devpts, and its console is that terminal, whatever
+    has the terminal's name."""
     pts = directory / "pts"
     pts.mkdir()
+    if kind == "name":
+        bundle.mount("/real", type="devpts", source="devpts", options=["newinstance"])
     for name in ("ptmx", "0", "1", "2"):
-        if kind == "file":
+        if kind == "name" and name == "ptmx":
+            (pts / name).symlink_to("/real/ptmx")
+        elif kind in ("file", "name"):
             (pts / name).write_text("no terminal")
         elif kind == "null":
             os.mknod(pts / name, 0o20666, os.makedev(1, 3))
@@ -132,6 +140,25 @@ def test_pts_of_a_volume(bundle, directory, canary, runtime, console_socket, kin
         assert node["type"] == "c" and node["major"] == 136
 
 
+@pytest.mark.vulnerable(runc="1.1.5 1.1.11 1.3.2")
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_settings_go_to_no_procfs_of_the_image(bundle, canary, attempt, runtime, kind):
+    """CVE-2025-52881: what the image has at /proc is not where a sysctl is written."""
+    bundle.spec["mounts"][0] = PROC | {"destination": "/real"}
+    setting = bundle.rootfs / "proc/sys/net/ipv4/ip_forward"
+    setting.parent.mkdir(parents=True)
+    setting.write_text("0")
+    if kind == "link":
+        link(setting, canary.root / "victim")
+    bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1"}
+    code, seen, text = attempt("read=/real/sys/net/ipv4/ip_forward")
+    assert kind == "link" or setting.read_text() == "0"
+    if code == 0:
+        assert seen["read=/real/sys/net/ipv4/ip_forward"] == "1\n"
+    assert code == 0 or runtime.name != "coracle", text
+
+
+@pytest.mark.vulnerable(runc="1.1.1 1.1.4")
 @pytest.mark.parametrize("name", ["proc", "sys"])
 @pytest.mark.parametrize("target", ["/data", "/data/../tmp", "canary"])
 def test_kernel_file_system_on_a_link(bundle, canary, name, target):
@@ -140,6 +167,7 @@ def test_kernel_file_system_on_a_link(bundle, canary, name, target):
     assert f"/{name}" in bundle.refused()
 
 
+@pytest.mark.vulnerable(runc="1.1.5 1.1.11", crun="1.8.1")
 @pytest.mark.parametrize("destination", [
     "/proc", "/proc/self/attr", "/proc/self", "/proc/sys", "/proc/../proc", "/var/run/../../proc",
     "/x", "/x/self", "/x/sys/kernel", "/proc/thread-self/attr/exec", "/proc/sys/kernel/hostname"])
@@ -218,6 +246,7 @@ def test_masked_and_readonly_paths_are_links(bundle, canary, attempt, name, styl
     attempt("list=/masked", "read=/masked")
 
 
+@pytest.mark.vulnerable(runc="1.1.1 1.1.4 1.1.11 1.3.2", crun="1.8.1")
 def test_device_is_a_link(bundle, canary, attempt):
     """Neither owner nor mode of what a link leads to."""
     only_proc(bundle)
@@ -250,6 +279,7 @@ def make_passwd(kind, path, canary):
         link(path, canary.root / "etc/passwd", kind)
 
 
+@pytest.mark.vulnerable(runc="1.1.5 1.1.11 1.3.2", crun="1.8.1")
 @pytest.mark.parametrize("kind", ["endless", "fifo", "device", "huge", "long", "directory",
                                   "number", "lines", *STYLES])
 def test_passwd_of_the_image(bundle, canary, runtime, kind):
@@ -262,21 +292,25 @@ def test_passwd_of_the_image(bundle, canary, runtime, kind):
         assert found == [home] or runtime.name != "coracle" and len(found) == 1
 
 
-def test_readonly_root_does_not_trust_proc_of_the_image(bundle, directory, runtime):
-    """CVE-2026-115521: what is made read-only is what was mounted."""
+def test_readonly_root_does_not_trust_proc_of_the_image(bundle, directory, runtime, attempt):
+    """CVE-2026-115521: what is made read-only is what was mounted. The name of a descriptor in this
+    /proc leads to another mount."""
     fake = directory / "proc"
-    for number in range(3, 40):
-        (fake / f"self/fd/{number}").mkdir(parents=True)
-        (fake / f"thread-self/fd/{number}").mkdir(parents=True)
-    shutil.copytree(fake, bundle.rootfs / "proc", dirs_exist_ok=True)
+    for name in ("self/fd", "thread-self/fd"):
+        (fake / name).mkdir(parents=True)
+        for number in range(3, 40):
+            (fake / f"{name}/{number}").symlink_to("/dev")
+    shutil.copytree(fake, bundle.rootfs / "proc", dirs_exist_ok=True, symlinks=True)
     bundle.spec["mounts"] = [m for m in bundle.spec["mounts"] if m["destination"] != "/proc"]
     bundle.mount("/data", type="tmpfs", source="tmpfs", options=["ro", "nodev"])
     bundle.mount("/tmp", type="bind", source=str(fake), options=["bind", "ro"])
     bundle.spec["root"]["readonly"] = True
-    seen = bundle.run("write=/file", "write=/data/file", "write=/tmp/file", "write=/proc/file",
-                      "write=/dev/file")
-    assert seen["write=/dev/file"] == "0"
-    assert {seen[f"write={path}/file"] for path in ("", "/data", "/tmp", "/proc")} == {"EROFS"}
+    code, seen, text = attempt("write=/file", "write=/data/file", "write=/tmp/file",
+                               "write=/proc/file", "write=/dev/file")
+    if code == 0:
+        assert seen["write=/dev/file"] == "0"
+        assert {seen[f"write={path}/file"] for path in ("", "/data", "/tmp", "/proc")} == {"EROFS"}
+    assert code == 0 or runtime.name != "coracle", text
 
 
 def test_generated_files_go_to_no_image(bundle, directory, canary, attempt):

@@ -93,7 +93,7 @@ def test_listed_32_bit_calls_are_filtered_by_their_own_numbers(bundle):
 
 
 @pytest.mark.xfail(strict=True, reason="socketcall(2) has its arguments in memory: a condition on "
-                   "socket(2) means nothing to it, and a profile must leave out SCMP_ARCH_X86")
+                   "socket(2) means nothing to it; who wants that closed leaves out SCMP_ARCH_X86")
 def test_condition_on_socket_holds_for_socketcall(bundle):
     """CVE-2026-123876: what libseccomp makes of such a profile, and so do we."""
     if not has_32_bit(bundle):

@@ -22,6 +22,7 @@ def mask(bits):
     return f"{bits:016x}"
 
 
+@pytest.mark.vulnerable(runc="1.1.1")
 @pytest.mark.parametrize("user", [0, 1000])
 @pytest.mark.parametrize("way", ["run", "exec", "exec --cap"])
 def test_inheritable_and_ambient_are_as_configured(bundle, user, way):
@@ -56,6 +57,7 @@ def test_user_without_capabilities_has_none(bundle):
     assert set(caps.values()) == {NONE}
 
 
+@pytest.mark.vulnerable(crun="1.8.1")
 @pytest.mark.parametrize("way", ["run", "exec"])
 def test_groups_are_those_of_the_config(bundle, runtime, way):
     """CVE-2022-2995, CVE-2023-25173: none of the caller's, and the primary one counts: a file that
@@ -76,6 +78,7 @@ def test_groups_are_those_of_the_config(bundle, runtime, way):
     assert seen["open-r=/data/closed"] == "EACCES"
 
 
+@pytest.mark.vulnerable(runc="1.1.5 1.1.11", crun="1.8.1")
 @pytest.mark.parametrize("uid, accepted", [
     (0, True), (2147483648, True), (4294967294, True), (4294967295, False), (4294967296, False),
     (18446744073709551616, False), (-1, False), ("1000", False), (0.5, False)])
@@ -91,7 +94,7 @@ def test_user_ids_of_the_config(bundle, attempt, uid, accepted, runtime):
         assert code != 0 and not seen
 
 
-@pytest.mark.vulnerable(crun="1.8.1", runc="1.1.5")
+@pytest.mark.vulnerable(runc="1.1.5 1.1.11 1.3.2", crun="1.8.1")
 @pytest.mark.parametrize("user, ids", [
     ("0", (0, 0)), ("1", (1, 0)), ("1:2", (1, 2)), ("0:2", (0, 2)), ("2147483648", (2147483648, 0)),
     ("4294967294:4294967294", (4294967294, 4294967294)), ("1:", None), (":2", None), ("+1", None),
@@ -137,6 +140,7 @@ def test_devices_are_denied_unless_allowed(bundle, rules):
 SECRET_ENVIRONMENT = os.environ | {"SECRET": "of the caller", "LD_PRELOAD_SECRET": "too"}
 
 
+@pytest.mark.vulnerable(crun="1.8.1")
 def test_environment_is_that_of_the_config(bundle, runtime, said):
     """CVE-2021-21334: neither the caller's, nor another container's, nor filled in."""
     bundle.process["env"] = ["PATH=/", "A=1", "SECRET", "S*", "EMPTY="]
@@ -153,7 +157,7 @@ def test_environment_is_that_of_the_config(bundle, runtime, said):
     assert set(seen) == {"PATH=/", "B=2", "C=3", "HOME=/root"}
 
 
-@pytest.mark.vulnerable(runc="1.1.5")
+@pytest.mark.vulnerable(runc="1.1.5 1.1.11 1.3.2")
 def test_hooks_get_what_the_config_gives_them(bundle, directory):
     """CVE-2025-23266: no variable of the image or of the caller, no directory of the image."""
     log = directory / "log"
@@ -190,13 +194,13 @@ def test_start_container_hook_is_no_more_than_the_program(bundle, runtime, nnp):
     assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", str(int(nnp)))
 
 
-@pytest.mark.parametrize("size", [(64 << 10) - 1, 64 << 10, 1 << 20])
+@pytest.mark.parametrize("size", [(64 << 10) - 1, 64 << 10, (64 << 10) + 9, 1 << 20])
 @pytest.mark.parametrize("what", ["env", "annotations", "uidMappings"])
 def test_a_large_config_is_still_itself(bundle, attempt, what, size):
     """CVE-2021-43784: no length on the way to the container process is cut off."""
     if what == "env":
-        each = 32 << 10
-        bundle.process["env"] += [f"V{at}=" + "x" * (min(each, size - at) - 8)
+        each = 96 << 10  # the kernel takes 128 KiB
+        bundle.process["env"] += [f"V{at}=" + "x" * min(each, size - at)
                                   for at in range(0, size, each)]
     elif what == "annotations":
         bundle.spec["annotations"] = {"org.example.large": "x" * size}
@@ -206,31 +210,36 @@ def test_a_large_config_is_still_itself(bundle, attempt, what, size):
         bundle.linux["uidMappings"] = [{"containerID": at, "hostID": 100000 + at, "size": 1}
                                        for at in range(count)]
     wanted = {"pid", "net", "mnt", "ipc", "uts", "cgroup"}
-    code, seen, text = attempt("ns", "caps", "pid", "env")
+    code, seen, text = attempt("ns", "caps", "pid", "env", "read=/proc/self/uid_map")
     assert code == 0, text[:1000]
     own = {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in wanted}
     assert all(seen["ns"][kind] != own[kind] for kind in wanted) and seen["pid"] == 1
     assert seen["caps"]["effective"] == NONE
     if what == "env":
         assert sorted(seen["env"][:-1]) == sorted(bundle.process["env"])
+    if what == "uidMappings":
+        assert seen["read=/proc/self/uid_map"].count("\n") == count
 
 
-@pytest.mark.parametrize("annotations", [{
+ANNOTATIONS = {
     "run.oci.keep_original_groups": "1", "run.oci.mount_context_type": "rootcontext",
     "run.oci.hooks.stdout": "/tmp/out", "run.oci.seccomp.receiver": "/tmp/x",
-    "run.oci.handler": "krun",
-    "run.oci.systemd.subgroup": "x", "run.oci.delegate-cgroup": "x",
+    "run.oci.handler": "krun", "run.oci.systemd.subgroup": "x", "run.oci.delegate-cgroup": "x",
     "run.oci.seccomp_fail_unknown_syscall": "0", "run.oci.pidfd_receiver": "/tmp/x",
     "org.systemd.property.ExecStopPost": "['touch', '/tmp/escaped']",
     "org.criu.config": "/tmp/criu", "io.podman.annotations.checkpoint.runtime.name": "crun",
-    "io.kubernetes.cri-o.cgroup2-mount-hierarchy-rw": "true",
-    "module.wasm.image/variant": "compat"}])
-def test_annotations_change_nothing(bundle, annotations):
+    "io.kubernetes.cri-o.cgroup2-mount-hierarchy-rw": "true", "module.wasm.image/variant": "compat"}
+
+
+@pytest.mark.vulnerable(crun="1.8.1")
+@pytest.mark.parametrize("name", ANNOTATIONS)
+def test_annotations_change_nothing(bundle, name):
     """CVE-2026-94603, CVE-2024-3154, CVE-2023-6476: they are carried, and decide nothing."""
     words = ("caps", "ids", "env", "rlimits", "no_new_privs", "seccomp", "list=/", "fds", "cwd")
-    plain = bundle.run(*words, "mounts")
-    bundle.spec["annotations"] = annotations
-    annotated = bundle.run(*words, "mounts")
+    how = {"extra_groups": [7, 1234]}
+    plain = bundle.run(*words, "mounts", **how)
+    bundle.spec["annotations"] = {name: ANNOTATIONS[name]}
+    annotated = bundle.run(*words, "mounts", **how)
     assert {word: plain[word] for word in words} == {word: annotated[word] for word in words}
     flags = [[" ".join(mount.split()[4:6]) for mount in seen["mounts"]]
              for seen in (plain, annotated)]
@@ -263,6 +272,7 @@ def test_sysctls_name_one_setting_of_the_container(bundle, runtime, name, value)
     bundle.refused()
 
 
+@pytest.mark.vulnerable(runc="1.1.1 1.1.4 1.1.5 1.1.11 1.3.2", crun="1.8.1")
 def test_readonly_sys_of_the_host_has_no_writable_part(bundle):
     """CVE-2023-25809: without a network namespace of its own a user namespace gets the host's /sys,
     with the caller's cgroup in it."""
@@ -281,7 +291,7 @@ DECOYS = ["etc/ld.so.preload", "etc/ld.so.cache", "etc/nsswitch.conf", "etc/grou
           "bin/sh", "usr/bin/newuidmap", "usr/sbin/nsenter"]
 
 
-@pytest.mark.vulnerable(crun="1.8.1")
+@pytest.mark.vulnerable(runc="1.1.5 1.1.11")
 def test_no_file_of_the_image_is_used_on_the_way_in(bundle, runtime):
     """CVE-2019-14271, CVE-2022-1227: neither library nor name service, locale or helper program."""
     for name in DECOYS:

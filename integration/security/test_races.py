@@ -26,6 +26,7 @@ class Race:
         self.volume = directory / "volume"
         self.volume.mkdir()
         self.counts = []
+        self.mounts = None  # how many an unattacked container sees, if no mount may get lost
 
     def share(self):
         self.bundle.mount("/vol", type="bind", source=str(self.volume), options=["rbind"])
@@ -45,6 +46,8 @@ class Race:
         strange = [mount for mount in shown.get("mounts", [])
                    if mount.split()[3].startswith(str(self.canary.root))]
         assert not strange, strange
+        if done.returncode == 0 and self.mounts is not None:
+            assert len(shown["mounts"]) == self.mounts, shown["mounts"]
         return done.returncode == 0
 
     def run(self, probe, place, action, inside="x", target=""):
@@ -69,6 +72,11 @@ def race(bundle, canary, directory, said):
     return Race(bundle, canary, directory, said)
 
 
+def none_is_lost(race):
+    """Every mount is made inside: one that went past the root would be missing there."""
+    race.mounts = len(race.bundle.run("mounts")["mounts"])
+
+
 SEE = ("mounts", "list=/vol/x", "read=/vol/x/secret", "read=/vol/x/dir/deep/file")
 
 
@@ -82,6 +90,7 @@ def test_destination_of_a_mount(race, bundle, probe, directory, kind):
         bundle.mount("/vol/x/dir", type="tmpfs", source="tmpfs")
     else:
         bundle.mount("/vol/x/dir", type="bind", source=str(directory / "source"), options=["bind"])
+    none_is_lost(race)
     race.run(probe, race.volume, lambda: race.start(*SEE, "write=/vol/x/dir/made"))
 
 
@@ -92,6 +101,8 @@ def test_what_is_missing_on_the_way(race, bundle, probe, directory):
     race.share()
     bundle.mount("/vol/x/new/dir", type="tmpfs", source="tmpfs")
     bundle.mount("/vol/x/new/file", type="bind", source=str(directory / "file"), options=["bind"])
+
+    none_is_lost(race)
 
     def action():
         started = race.start(*SEE)
@@ -192,24 +203,29 @@ def test_copy_up(race, bundle, probe):
     (race.volume / "x/dir/deep").mkdir(parents=True)
     race.share()
     bundle.mount("/vol/x/dir", type="tmpfs", source="tmpfs", options=["tmpcopyup"])
+    none_is_lost(race)
     race.run(probe, race.volume, lambda: race.start(*SEE, "list=/vol/x/dir/deep"))
 
 
 def test_readonly_root(race, bundle, probe):
-    """CVE-2026-115521: what is made read-only is the root that was mounted."""
+    """CVE-2026-115521: what is made read-only is what was mounted, and no other mount."""
     (bundle.rootfs / "data/x").mkdir()
     bundle.spec["root"]["readonly"] = True
-    bundle.mount("/data/x", type="tmpfs", source="tmpfs", options=["ro"])
+    bundle.mount("/tmp", type="tmpfs", source="tmpfs")
+    bundle.mount("/data/x", type="tmpfs", source="sealed", options=["ro"])
 
     def action():
         name = bundle.new_id()
         bundle.made[:] = [name]
-        bundle.write("write=/made", "write=/data/made", "write=/data/x/made")
+        bundle.write("write=/made", "write=/data/made", "mounts")
         done = bundle.runtime("run", "--bundle", bundle.path, name, code=None)
         if done.returncode == 0:
-            assert set(facts(done.stdout).values()) <= {"EROFS", "ENOENT"}, done.stdout
+            seen = facts(done.stdout)
+            assert {seen["write=/made"], seen["write=/data/made"]} == {"EROFS"}
+            sealed = [mount.split()[5] for mount in seen["mounts"] if mount.split()[-2] == "sealed"]
+            assert len(sealed) == 1 and "ro" in sealed[0].split(","), seen["mounts"]
         return done.returncode == 0
-    race.run(probe, bundle.rootfs / "data", action)
+    race.run(probe, bundle.rootfs / "data", action, target="/tmp")
 
 
 def test_exec_into_a_moving_root(race, bundle, probe, runtime):
