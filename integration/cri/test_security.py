@@ -1,11 +1,13 @@
 """Security contexts and mounts of containers, seen from inside."""
 
+import json
 import pathlib
+import signal
 
 import grpc
 import pytest
 
-from cri.pods import Pod
+from cri.pods import Pod, image
 
 CAP_CHOWN, CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_NET_RAW = 0, 12, 21, 13
 
@@ -80,6 +82,35 @@ def test_seccomp_profiles(pod, daemon):
     with pytest.raises(grpc.RpcError):
         pod.run(**security(seccomp={"profile_type": "Localhost",
                                     "localhost_ref": "/nonexistent.json"}))
+
+
+def refusals(daemon, *calls):
+    """What calls of the guest program come to under the default profile."""
+    daemon.client.PullImage(image={"image": image("probe")})
+    container = Pod(daemon).run("/probe", "sleep", image_name="probe",
+                                **security(seccomp={"profile_type": "RuntimeDefault"}))
+    results = {call: container.exec("/probe", call) for call in calls}
+    return {call: json.loads(result.stdout)[call] if result.exit_code == 0 else result.exit_code
+            for call, result in results.items()}
+
+
+def test_32_bit_calls_under_the_default_profile(daemon):
+    """Programs of 32 bits run, under the same rules: i386's 20 is getpid(2), 288 keyctl(2) and 359
+    socket(2)."""
+    seen = refusals(daemon, "i386=20", "i386=288", "i386=359:38", "i386=359:1", "socket=38")
+    assert seen == {"i386=20": "0", "i386=288": "EPERM", "i386=359:38": "EPERM",
+                    "i386=359:1": "0", "socket=38": "EPERM"}
+
+
+def test_32_bit_calls_are_killed_where_the_configuration_says_so(stage):
+    daemon = stage.daemon(started=False)
+    if daemon.name != "coracled":
+        pytest.skip("an option of coracled")
+    with open(daemon.config, "a", encoding="ascii") as config:
+        config.write("[container]\nprograms_32_bit = false\n")
+    killed = 128 + signal.SIGSYS
+    assert refusals(daemon.start(), "i386=20", "i386=socket:38", "socket=1") == {
+        "i386=20": killed, "i386=socket:38": killed, "socket=1": "0"}
 
 
 def test_no_new_privileges(pod):

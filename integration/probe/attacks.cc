@@ -164,13 +164,17 @@ class Overwriter {
 // A system call by the 32-bit gate, whose numbers are i386's.
 long Gate32(long number, long first, long second) {
   long result = 0;
-  asm volatile("int $0x80" : "=a"(result) : "a"(number), "b"(first), "c"(second) : "memory");
+  asm volatile("int $0x80"
+               : "=a"(result)
+               : "a"(number), "b"(first), "c"(second), "d"(0L)
+               : "memory");
   return result;
 }
 
 std::string Result(long result) { return Quote(ErrnoName(result < 0 ? errno : 0)); }
 
-// i386=NUMBER; i386=socket:FAMILY for socketcall(2), which hides socket(2) from argument filters.
+// i386=NUMBER or NUMBER:FIRST, of type SOCK_SEQPACKET where that makes a socket; i386=socket:FAMILY
+// for socketcall(2), which hides socket(2) from argument filters.
 std::string Int80(const std::string& argument) {
   const auto [name, family] = Split(argument, ':');
   long result = -1;
@@ -184,7 +188,7 @@ std::string Int80(const std::string& argument) {
     words[2] = 0;
     result = Gate32(102, 1, static_cast<long>(reinterpret_cast<uintptr_t>(words)));
   } else {
-    result = Gate32(std::atol(name.c_str()), 0, 0);
+    result = Gate32(std::atol(name.c_str()), std::atol(family.c_str()), SOCK_SEQPACKET);
   }
   errno = result < 0 ? static_cast<int>(-result) : 0;
   return Result(result);

@@ -50,6 +50,7 @@ constexpr IntegerKey kIntegers[] = {
 constexpr BoolKey kBools[] = {
     {"container.unprivileged_ports", &Config::unprivileged_ports},
     {"container.unprivileged_icmp", &Config::unprivileged_icmp},
+    {"container.programs_32_bit", &Config::programs_32_bit},
 };
 constexpr const char* kBinDirs = "network.bin_dirs";
 constexpr const char* kMissingControllers = "cgroup.missing_controllers";

@@ -34,6 +34,7 @@ struct Config {
   std::int64_t pids_limit = 0;  // of each container; 0: none
   bool unprivileged_ports = true;
   bool unprivileged_icmp = true;
+  bool programs_32_bit = true;  // in the seccomp profile RuntimeDefault
 
   // [grpc]
   std::int64_t max_message_bytes = 16 << 20;

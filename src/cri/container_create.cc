@@ -68,6 +68,7 @@ Status WriteSpec(ContainerCreate& create) {
   input.hostname = PodHostname(*create.pod.config);
   input.cgroups_path = create.record.cgroups_path;
   input.pids_limit = create.daemon.config.pids_limit;
+  input.programs_32_bit = create.daemon.config.programs_32_bit;
   TRY(LookIntoImage(create));
   TRY(ResolveMounts(create));
   TRY(ResolveDevices(create));

@@ -100,13 +100,16 @@ constexpr CapabilityCalls kWithCapability[] = {
     {"CAP_PERFMON", kPerfmon},
 };
 
-// No 32-bit architecture: socketcall(2) has its arguments in memory, where a filter cannot look,
-// and would be a way around the conditions on socket(2) below (CVE-2026-123876).
+// A 32-bit architecture is what its images need, as everywhere; but i386's socketcall(2) has its
+// arguments in memory, where a filter cannot look, and goes around the conditions on socket(2)
+// below (CVE-2026-123876). x32, which nobody has programs for, stays out.
 #if defined(__x86_64__)
-constexpr const char* kArchitectures = "SCMP_ARCH_X86_64";
+constexpr const char* kArchitecture = "SCMP_ARCH_X86_64";
+constexpr const char* kArchitecture32 = "SCMP_ARCH_X86";
 constexpr const char* kArchitectureCalls = "arch_prctl modify_ldt";
 #elif defined(__aarch64__)
-constexpr const char* kArchitectures = "SCMP_ARCH_AARCH64";
+constexpr const char* kArchitecture = "SCMP_ARCH_AARCH64";
+constexpr const char* kArchitecture32 = "SCMP_ARCH_ARM";
 constexpr const char* kArchitectureCalls = R"(
 arm_fadvise64_64 arm_sync_file_range breakpoint cacheflush set_tls sync_file_range2)";
 #else
@@ -144,14 +147,15 @@ oci::SeccompRule AllowIf(std::string_view name, oci::SeccompArg arg) {
 
 }  // namespace
 
-oci::Seccomp DefaultSeccomp(const std::vector<std::string>& capabilities) {
+oci::Seccomp DefaultSeccomp(const std::vector<std::string>& capabilities, bool with_32_bit) {
   const auto holds = [&](std::string_view name) {
     return std::ranges::find(capabilities, name) != capabilities.end();
   };
   oci::Seccomp profile;
   profile.default_action = "SCMP_ACT_ERRNO";
   profile.default_errno_ret = EPERM;
-  profile.architectures = Words(kArchitectures);
+  profile.architectures = {kArchitecture};
+  if (with_32_bit) profile.architectures.emplace_back(kArchitecture32);
   auto& rules = profile.syscalls;
   rules.push_back(Allow(kAlways));
   rules.push_back(Allow(kArchitectureCalls));

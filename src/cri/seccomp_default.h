@@ -8,7 +8,8 @@
 
 namespace coracle::cri {
 
-// For a container that may hold `capabilities` ("CAP_SYS_ADMIN", ...), on this architecture.
-oci::Seccomp DefaultSeccomp(const std::vector<std::string>& capabilities);
+// For a container that may hold `capabilities` ("CAP_SYS_ADMIN", ...), on this architecture; 32-bit
+// programs of the same machine are killed, or may call the same.
+oci::Seccomp DefaultSeccomp(const std::vector<std::string>& capabilities, bool with_32_bit);
 
 }  // namespace coracle::cri

@@ -160,7 +160,8 @@ Status SetSeccomp(const SpecInput& input, oci::Spec& spec) {
     case SeccompChoice::Kind::kUnconfined:
       return {};
     case SeccompChoice::Kind::kRuntimeDefault:
-      spec.linux_.seccomp = DefaultSeccomp(spec.process->capabilities->bounding);
+      spec.linux_.seccomp =
+          DefaultSeccomp(spec.process->capabilities->bounding, input.programs_32_bit);
       return {};
     case SeccompChoice::Kind::kLocalhost:
       if (!input.localhost_seccomp) return Bad(choice.path, "the profile was not read");
@@ -321,7 +322,7 @@ oci::Spec BuildPauseSpec(const PauseInput& input) {
   spec.linux_.cgroups_path = input.cgroups_path;
   spec.linux_.resources.devices = {
       {.allow = false, .type = "a", .major = {}, .minor = {}, .access = "rwm"}};
-  spec.linux_.seccomp = DefaultSeccomp({});
+  spec.linux_.seccomp = DefaultSeccomp({}, false);
   return spec;
 }
 

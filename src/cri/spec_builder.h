@@ -39,6 +39,7 @@ struct SpecInput {
   std::vector<oci::Device> requested_devices;     // in the order of config.devices
   std::optional<oci::Seccomp> localhost_seccomp;  // a Localhost profile, parsed
   std::int64_t pids_limit = 0;                    // 0: none
+  bool programs_32_bit = true;                    // under RuntimeDefault
 };
 
 Result<oci::Spec> BuildSpec(const SpecInput& input);

@@ -118,14 +118,15 @@ TEST(DefaultSeccomp, DependsOnCapabilities) {
       return rule.action == "SCMP_ACT_ALLOW" && rule.args.empty() && Holds(rule.names, name);
     });
   };
-  const oci::Seccomp plain = DefaultSeccomp({});
+  const oci::Seccomp plain = DefaultSeccomp({}, false);
   EXPECT_EQ(plain.default_action, "SCMP_ACT_ERRNO");
   EXPECT_EQ(plain.architectures.size(), 1U) << "socketcall(2) goes around conditions on socket(2)";
   EXPECT_TRUE(allows(plain, "read"));
   for (const char* name : {"mount", "bpf", "keyctl", "io_uring_setup", "userfaultfd", "clone3"}) {
     EXPECT_FALSE(allows(plain, name)) << name;
   }
-  const oci::Seccomp admin = DefaultSeccomp({"CAP_SYS_ADMIN"});
+  EXPECT_EQ(DefaultSeccomp({}, true).architectures.size(), 2U);
+  const oci::Seccomp admin = DefaultSeccomp({"CAP_SYS_ADMIN"}, true);
   EXPECT_TRUE(allows(admin, "mount"));
   EXPECT_TRUE(allows(admin, "clone3"));
 }

@@ -212,7 +212,8 @@ class SeccompCompile : public testing::Test {
 TEST_F(SeccompCompile, DecidesTheUsualProfileLikeLibseccomp) {
   for (const std::vector<std::string>& capabilities :
        {std::vector<std::string>{}, {"CAP_SYS_ADMIN"}, {"CAP_SYS_PTRACE", "CAP_SYSLOG"}})
-    ExpectLikeLibseccomp(cri::DefaultSeccomp(capabilities));
+    for (const bool with_32_bit : {false, true})
+      ExpectLikeLibseccomp(cri::DefaultSeccomp(capabilities, with_32_bit));
 }
 
 TEST_F(SeccompCompile, DecidesPodmansProfileLikeLibseccomp) {
@@ -282,7 +283,7 @@ TEST_F(SeccompCompile, AConditionOnANewerCallHolds) {
 
 // A filter is paid for by its length when it is loaded, by its depth at each call.
 TEST_F(SeccompCompile, IsShort) {
-  const auto program = CompileProfile(cri::DefaultSeccomp({}), {});
+  const auto program = CompileProfile(cri::DefaultSeccomp({}, true), {});
   ASSERT_TRUE(program.has_value());
   EXPECT_LT(program->size(), 500U);
 }
