@@ -40,6 +40,21 @@ class Planner {
   const Warn& warn_;
 };
 
+CapabilityMask Mask(const std::vector<std::string>& names) {
+  CapabilityMask mask = 0;
+  for (const std::string& name : names)
+    if (const auto number = sys::CapabilityNumber(name))
+      mask |= CapabilityMask{1} << static_cast<unsigned>(*number);
+  return mask;
+}
+
+// `bounding`: those of it that will be asked for.
+Result<sys::CapabilitySets> OwnCapabilities(CapabilityMask bounding) {
+  sys::CapabilitySets own = TRY(sys::capget());
+  own.bounding = sys::ReadBounding(bounding);
+  return own;
+}
+
 sys::CapabilitySets AllCapabilities() {
   const CapabilityMask all =
       (CapabilityMask{2} << static_cast<unsigned>(sys::LastCapability())) - 1;
@@ -53,7 +68,7 @@ Result<sys::CapabilitySets> PlanCapabilities(const oci::Process& process, bool n
   if (!process.capabilities.has_value()) return sys::CapabilitySets{};
   const oci::Capabilities& wanted = *process.capabilities;
   const sys::CapabilitySets own =
-      new_user_namespace ? AllCapabilities() : TRY(sys::ReadCapabilities());
+      new_user_namespace ? AllCapabilities() : TRY(OwnCapabilities(Mask(wanted.bounding)));
   constexpr const char* kNotOurs = "cannot be granted, since the runtime itself does not have it";
   Planner planner(warn);
   sys::CapabilitySets sets;

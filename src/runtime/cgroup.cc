@@ -154,16 +154,17 @@ Status EnableControllers(const std::string& path, const std::vector<std::string>
 }
 
 // runc's rule: a leftover cgroup is taken over, one in use is not.
-Status CheckFitness(const std::string& path) {
+Status CheckFitness(const std::string& path, bool made_now) {
   std::string type = TRY(ReadFile(path + "/cgroup.type"));
   while (type.ends_with('\n')) type.pop_back();
   if (type != "domain")
     return Error{Code::kUnsupported, 0,
                  path + "/cgroup.type: \"" + type + "\"; a container needs \"domain\", so no " +
                      "cgroup above it may be threaded"};
-  if (const auto pids = TRY(CgroupPids(path)); !pids.empty())
+  const std::size_t processes = made_now ? 0 : TRY(CgroupPids(path)).size();
+  if (processes > 0)
     return Error{Code::kWrongState, 0,
-                 "container's cgroup is not empty: " + std::to_string(pids.size()) +
+                 "container's cgroup is not empty: " + std::to_string(processes) +
                      " process(es) found in " + path};
   const std::string events = TRY(ReadFile(path + "/cgroup.events"));
   if (events.find("frozen 1") != std::string::npos)
@@ -189,7 +190,7 @@ Status MakeDirectoriesOf(const CgroupPlan& plan, std::vector<std::string>& creat
 Result<Cgroup> TryMakeCgroup(const CgroupPlan& plan, std::vector<std::string>& created) {
   TRY(MakeDirectoriesOf(plan, created));
   Cgroup cgroup{.path = plan.Directory()};
-  TRY(CheckFitness(cgroup.path));
+  TRY(CheckFitness(cgroup.path, !created.empty() && created.back() == cgroup.path));
   cgroup.directory = TRY(OpenCgroup(cgroup.path));
   cgroup.created = created;
   return cgroup;

@@ -5,6 +5,8 @@
 #include <string_view>
 
 #include "cgroup_manager.h"
+#include "config.h"
+#include "coracle/base/file.h"
 #include "coracle/runtime/cgroup.h"
 #include "coracle/runtime/container.h"
 #include "intel_rdt.h"
@@ -82,7 +84,8 @@ Result<std::vector<pid_t>> PidsUnnamed(const Runtime& runtime, const std::string
 
 Result<oci::Process> ProcessUnnamed(const Runtime& runtime, const std::string& id) {
   const Loaded loaded = TRY(Load(runtime, id));
-  oci::Spec spec = TRY(ReadConfigCopy(loaded.paths));
+  oci::Spec spec =
+      TRY(ParseWithoutSeccomp(TRY(ReadFile(loaded.paths.config)), loaded.paths.config));
   if (!spec.process)
     return Error{Code::kInvalidConfig, EINVAL, "/process: missing in the container's config.json"};
   return std::move(*spec.process);

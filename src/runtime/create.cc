@@ -95,7 +95,7 @@ void RemoveRdt(Creation& creation) noexcept {
 }
 
 Status Compile(Creation& creation) {
-  creation.seccomp = TRY(CompileFilter(creation.runtime, creation.plan.seccomp));
+  creation.seccomp = TRY(CompileFilter(creation.runtime, creation.config, creation.plan.seccomp));
   return {};
 }
 
@@ -376,20 +376,22 @@ constexpr StepTime kMakePlan{.step = "make-plan", .spec = "-"};
 Result<oci::State> CreateUnnamed(const Runtime& runtime, const CreateOptions& options) {
   TRY(ValidateId(options.id));
   const std::string bundle = Absolute(options.bundle);
-  const std::string config =
+  const std::string file =
       options.config_file.empty() ? bundle + "/config.json" : options.config_file;
   std::string text;
-  const oci::Spec spec = TRY(Observed(runtime.observer, kReadConfig, [&]() -> Result<oci::Spec> {
-    text = TRY(ReadFile(config));
-    oci::Spec read = TRY(oci::ParseSpec(text, config));
-    if (options.notify) AddNotify(NotifyDirectory(runtime, options.id), read);
+  const Config config = TRY(Observed(runtime.observer, kReadConfig, [&]() -> Result<Config> {
+    text = TRY(ReadFile(file));
+    Config read = TRY(ParseConfig(runtime, text, file));
+    if (options.notify) AddNotify(NotifyDirectory(runtime, options.id), read.spec);
     return read;
   }));
+  const oci::Spec& spec = config.spec;
   const Plan plan = TRY(Observed(runtime.observer, kMakePlan, [&] {
     return MakePlan(runtime, {.spec = spec, .id = options.id, .bundle = bundle});
   }));
   Creation creation{.runtime = runtime,
                     .options = options,
+                    .config = config,
                     .plan = plan,
                     .config_text = text,
                     .paths = PathsOf(runtime.root, options.id),

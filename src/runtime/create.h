@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "clone.h"
+#include "config.h"
 #include "container_process.h"
 #include "coracle/base/step.h"
 #include "coracle/runtime/container.h"
@@ -19,6 +20,7 @@ namespace coracle::runtime {
 struct Creation {
   const Runtime& runtime;
   const CreateOptions& options;
+  const Config& config;
   const Plan& plan;
   const std::string& config_text;
   StatePaths paths;

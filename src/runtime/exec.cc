@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "coracle/base/file.h"
 #include "coracle/runtime/cgroup.h"
 #include "coracle/sys/namespaces.h"
 #include "coracle/sys/path.h"
@@ -64,19 +65,21 @@ Status OpenContainer(Execution& execution) {
   execution.state = TRY(ReadStateFile(execution.paths));
   TRY(CheckRunning(execution));
   execution.target = TRY(OpenContainerProcess(execution.state));
-  execution.spec = TRY(ReadConfigCopy(execution.paths));
-  execution.namespaces = TRY(PlanNamespaces(execution.spec));
-  execution.target_namespaces = NamespacesToJoin(execution.spec, execution.state.pid);
+  execution.config = TRY(ParseConfig(execution.runtime, TRY(ReadFile(execution.paths.config)),
+                                     execution.paths.config));
+  const oci::Spec& spec = execution.config.spec;
+  execution.namespaces = TRY(PlanNamespaces(spec));
+  execution.target_namespaces = NamespacesToJoin(spec, execution.state.pid);
   if ((execution.target_namespaces & CLONE_NEWNS) == 0)
     execution.target_root =
         TRY(sys::OpenRoot("/proc/" + std::to_string(execution.state.pid) + "/root"));
-  execution.program =
-      TRY(PlanProgram(execution.spec, execution.options.process, "", execution.runtime.warn));
+  execution.program = TRY(PlanProgram(spec, execution.options.process, "", execution.runtime.warn));
   return {};
 }
 
 Status Compile(Execution& execution) {
-  execution.seccomp = TRY(CompileFilter(execution.runtime, TRY(PlanSeccomp(execution.spec))));
+  execution.seccomp = TRY(
+      CompileFilter(execution.runtime, execution.config, TRY(PlanSeccomp(execution.config.spec))));
   return {};
 }
 

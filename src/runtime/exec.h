@@ -5,6 +5,7 @@
 #include <span>
 
 #include "clone.h"
+#include "config.h"
 #include "container_process.h"
 #include "coracle/base/step.h"
 #include "coracle/runtime/container.h"
@@ -20,7 +21,7 @@ struct Execution {
   int listen_fds = 0;
 
   StateFile state = {};
-  oci::Spec spec = {};
+  Config config = {};
   ProgramPlan program = {};
   NamespacesPlan namespaces = {};  // of the container
   std::optional<SeccompProgram> seccomp = {};

@@ -71,11 +71,10 @@ Status SendPidfd(const std::string& path, const char* kind, int pidfd) {
   return sys::SendFds(socket.get(), kind, {pidfd});
 }
 
-Result<std::optional<SeccompProgram>> CompileFilter(const Runtime& runtime,
+Result<std::optional<SeccompProgram>> CompileFilter(const Runtime& runtime, const Config& config,
                                                     const std::optional<SeccompPlan>& plan) {
-  if (!plan) return std::optional<SeccompProgram>();
-  // No id may contain '@': the cache is nobody's container.
-  return std::optional(TRY(CompileSeccomp(*plan, runtime.root + "/@seccomp", runtime.warn)));
+  if (!plan) return config.filter;
+  return std::optional(TRY(CompileSeccomp(*plan, config.cache, runtime.warn)));
 }
 
 Status FinishExecve(int socket, const StatePaths& paths, const oci::State& state, pid_t pid) {

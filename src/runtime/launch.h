@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "config.h"
 #include "coracle/base/unique_fd.h"
 #include "coracle/runtime/container.h"
 #include "plan.h"
@@ -28,7 +29,8 @@ Status WritePidFile(const std::string& path, pid_t pid);
 // Nothing without a path. `kind` as runc's receivers know it: "standard" or "setns".
 Status SendPidfd(const std::string& path, const char* kind, int pidfd);
 
-Result<std::optional<SeccompProgram>> CompileFilter(const Runtime& runtime,
+// `plan` is of config.spec, and empty where the cache has the filter.
+Result<std::optional<SeccompProgram>> CompileFilter(const Runtime& runtime, const Config& config,
                                                     const std::optional<SeccompPlan>& plan);
 
 // Reads from the conversation until the program of `pid` runs. A seccomp listener is handed to its

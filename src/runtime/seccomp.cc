@@ -86,30 +86,9 @@ Status CheckListener(const oci::Seccomp& profile, bool wants_listener) {
   return {};
 }
 
-// Everything of the profile that the program depends on, each part with its length, so that no two
-// profiles have the same text.
-std::string CacheKey(const oci::Seccomp& profile) {
-  std::string key = CompilerIdentity();
-  const auto add = [&key](const std::string& part) {
-    key += " " + std::to_string(part.size()) + ":" + part;
-  };
-  const auto add_errno = [&add](const std::optional<std::uint32_t>& value) {
-    add(value.has_value() ? std::to_string(*value) : "");
-  };
-  add(profile.default_action);
-  add_errno(profile.default_errno_ret);
-  add(std::to_string(profile.architectures.size()));
-  for (const std::string& name : profile.architectures) add(name);
-  for (const oci::SeccompRule& rule : profile.syscalls) {
-    add(rule.action);
-    add_errno(rule.errno_ret);
-    add(std::to_string(rule.names.size()));
-    for (const std::string& name : rule.names) add(name);
-    add(std::to_string(rule.args.size()));
-    for (const oci::SeccompArg& arg : rule.args)
-      add(arg.op + " " + std::to_string(arg.index) + " " + std::to_string(arg.value) + " " +
-          std::to_string(arg.value_two));
-  }
+// Everything that the program depends on.
+std::string CacheKey(const SeccompCache& cache) {
+  std::string key = CompilerIdentity() + " " + cache.text;
   std::ranges::replace(key, '\0', ' ');
   return key;
 }
@@ -135,26 +114,26 @@ Result<std::optional<SeccompPlan>> PlanSeccomp(const oci::Spec& spec) {
   return std::optional(std::move(plan));
 }
 
-Result<SeccompProgram> CompileSeccomp(const SeccompPlan& plan, const std::string& cache,
+std::optional<SeccompProgram> ReadCachedProgram(const SeccompCache& cache) {
+  if (cache.directory.empty()) return std::nullopt;
+  auto cached = ReadCachedFilter(cache.directory, CacheKey(cache));
+  if (!cached.has_value()) return std::nullopt;
+  return SeccompProgram{.instructions = std::move(cached->instructions), .flags = cached->flags};
+}
+
+Result<SeccompProgram> CompileSeccomp(const SeccompPlan& plan, const SeccompCache& cache,
                                       const Warn& warn) {
   SeccompProgram program;
   program.flags = plan.flags;
   program.wants_listener = plan.wants_listener;
   program.listener_path = plan.profile.listener_path;
   program.listener_metadata = plan.profile.listener_metadata;
-  const std::string key = cache.empty() ? "" : CacheKey(plan.profile);
-  if (!cache.empty()) {
-    if (auto cached = ReadCachedFilter(cache, key); cached.has_value()) {
-      program.instructions = *std::move(cached);
-      return program;
-    }
-  }
   program.instructions = TRY(CompileProfile(plan.profile, warn));
-  if (!cache.empty()) {
-    // Without the cache the next start is only slower.
-    const Status written = WriteCachedFilter(cache, key, program.instructions);
-    if (!written.has_value() && warn) warn("seccomp cache: " + written.error().message);
-  }
+  if (cache.directory.empty() || !program.listener_path.empty()) return program;
+  // Without the cache the next start is only slower.
+  const Status written =
+      WriteCachedFilter(cache.directory, CacheKey(cache), {program.instructions, program.flags});
+  if (!written.has_value() && warn) warn("seccomp cache: " + written.error().message);
   return program;
 }
 

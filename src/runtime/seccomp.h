@@ -24,17 +24,25 @@ struct SeccompPlan {
 };
 
 struct SeccompProgram {
-  std::vector<sock_filter> instructions;
+  std::vector<sock_filter> instructions = {};
   unsigned flags = 0;
   bool wants_listener = false;
-  std::string listener_path, listener_metadata;
+  std::string listener_path = {}, listener_metadata = {};
 };
 
 // Empty without linux.seccomp. `warn` hears of system call names this machine does not know.
 Result<std::optional<SeccompPlan>> PlanSeccomp(const oci::Spec& spec);
 
-// Parent. `cache` is a directory for compiled filters ("": none); it is made when missing, 0700.
-Result<SeccompProgram> CompileSeccomp(const SeccompPlan& plan, const std::string& cache,
+// Where a compiled profile is kept, by its text in config.json.
+struct SeccompCache {
+  std::string directory;  // "": nowhere. Made when missing, 0700
+  std::string text;
+};
+// Empty when it is not there. One with a listener never is: that depends on more than the text.
+std::optional<SeccompProgram> ReadCachedProgram(const SeccompCache& cache);
+
+// Parent. Puts the program into the cache.
+Result<SeccompProgram> CompileSeccomp(const SeccompPlan& plan, const SeccompCache& cache,
                                       const Warn& warn);
 
 // Container process. The listener's descriptor, when the program wants one, else empty.

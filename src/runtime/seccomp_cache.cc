@@ -30,16 +30,29 @@ std::string FileName(const std::string& directory, const std::string& key) {
   return directory + "/" + Hex(Hash(key));
 }
 
-std::string Bytes(const std::vector<sock_filter>& program) {
-  std::string bytes(program.size() * sizeof(sock_filter), '\0');
-  std::memcpy(bytes.data(), program.data(), bytes.size());
-  return bytes;
+// The key, its end, the hash of what follows it, the flags, the program: the hash tells a file that
+// was cut short or spoiled by a failing disk.
+std::string Head(const std::string& key, std::string_view body) {
+  return key + '\0' + Hex(Hash(body)) + '\0';
 }
 
-// The key, its end, the program's hash, the program: the hash tells a file that was cut short or
-// spoiled by a failing disk.
-std::string Head(const std::string& key, const std::string& program) {
-  return key + '\0' + Hex(Hash(program)) + '\0';
+std::string Body(const CachedFilter& filter) {
+  const std::size_t size = filter.instructions.size() * sizeof(sock_filter);
+  std::string body(sizeof filter.flags + size, '\0');
+  std::memcpy(body.data(), &filter.flags, sizeof filter.flags);
+  std::memcpy(body.data() + sizeof filter.flags, filter.instructions.data(), size);
+  return body;
+}
+
+std::optional<CachedFilter> FilterOf(std::string_view body) {
+  CachedFilter filter;
+  if (body.size() <= sizeof filter.flags) return std::nullopt;
+  std::memcpy(&filter.flags, body.data(), sizeof filter.flags);
+  body.remove_prefix(sizeof filter.flags);
+  if (body.size() % sizeof(sock_filter) != 0) return std::nullopt;
+  filter.instructions.resize(body.size() / sizeof(sock_filter));
+  std::memcpy(filter.instructions.data(), body.data(), body.size());
+  return filter;
 }
 
 // Nobody else may have written what the kernel is going to trust.
@@ -51,8 +64,7 @@ bool IsOurs(int fd) {
 
 }  // namespace
 
-std::optional<std::vector<sock_filter>> ReadCachedFilter(const std::string& directory,
-                                                         const std::string& key) {
+std::optional<CachedFilter> ReadCachedFilter(const std::string& directory, const std::string& key) {
   const UniqueFd file(
       ::open(FileName(directory, key).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
   if (!file || !IsOurs(file.get())) return std::nullopt;
@@ -60,19 +72,15 @@ std::optional<std::vector<sock_filter>> ReadCachedFilter(const std::string& dire
   if (!content.has_value()) return std::nullopt;
   const std::size_t begin = content->find('\0', key.size() + 1);  // the end of the hash
   if (begin == std::string::npos) return std::nullopt;
-  const std::string bytes = content->substr(begin + 1);
-  if (bytes.empty() || bytes.size() % sizeof(sock_filter) != 0) return std::nullopt;
-  if (!content->starts_with(Head(key, bytes))) return std::nullopt;
-  std::vector<sock_filter> program(bytes.size() / sizeof(sock_filter));
-  std::memcpy(program.data(), bytes.data(), bytes.size());
-  return program;
+  const std::string_view body = std::string_view(*content).substr(begin + 1);
+  return content->starts_with(Head(key, body)) ? FilterOf(body) : std::nullopt;
 }
 
 Status WriteCachedFilter(const std::string& directory, const std::string& key,
-                         const std::vector<sock_filter>& program) {
+                         const CachedFilter& filter) {
   TRY(MakeDirectories(directory, 0700));
-  const std::string bytes = Bytes(program);
-  return WriteFileAtomically(FileName(directory, key), Head(key, bytes) + bytes, 0600);
+  const std::string body = Body(filter);
+  return WriteFileAtomically(FileName(directory, key), Head(key, body) + body, 0600);
 }
 
 }  // namespace coracle::runtime

@@ -3,6 +3,7 @@
 
 #include <linux/filter.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,12 +12,16 @@
 
 namespace coracle::runtime {
 
+struct CachedFilter {
+  std::vector<sock_filter> instructions;
+  unsigned flags = 0;  // SECCOMP_FILTER_FLAG_*
+};
+
 // `key` is everything the program depends on. It is kept whole in the file and compared, so that
 // the hash in the file's name need not be a strong one. What is not ours, or not whole, is absent.
-std::optional<std::vector<sock_filter>> ReadCachedFilter(const std::string& directory,
-                                                         const std::string& key);
+std::optional<CachedFilter> ReadCachedFilter(const std::string& directory, const std::string& key);
 // Makes the directory (0700) when missing.
 Status WriteCachedFilter(const std::string& directory, const std::string& key,
-                         const std::vector<sock_filter>& program);
+                         const CachedFilter& filter);
 
 }  // namespace coracle::runtime

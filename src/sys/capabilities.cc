@@ -93,17 +93,31 @@ int LastCapability() {
   return last;
 }
 
-Result<CapabilitySets> ReadCapabilities() {
+Result<CapabilitySets> capget() {
   RawSets raw;
   if (::syscall(SYS_capget, &raw.header, raw.data.data()) != 0) return KernelError("capget(2)");
   CapabilitySets sets;
   sets.effective = Join(raw.data[0].effective, raw.data[1].effective);
   sets.permitted = Join(raw.data[0].permitted, raw.data[1].permitted);
   sets.inheritable = Join(raw.data[0].inheritable, raw.data[1].inheritable);
+  return sets;
+}
+
+CapabilityMask ReadBounding(CapabilityMask asked) {
+  CapabilityMask bounding = 0;
   for (int number = 0; number <= LastCapability(); ++number) {
-    const CapabilityMask bit = CapabilityMask{1} << static_cast<unsigned>(number);
-    if (::prctl(PR_CAPBSET_READ, number) == 1) sets.bounding |= bit;
-    if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, number, 0, 0) == 1) sets.ambient |= bit;
+    if (Has(asked, number) && ::prctl(PR_CAPBSET_READ, number) == 1)
+      bounding |= CapabilityMask{1} << static_cast<unsigned>(number);
+  }
+  return bounding;
+}
+
+Result<CapabilitySets> ReadCapabilities() {
+  CapabilitySets sets = TRY(capget());
+  sets.bounding = ReadBounding(~CapabilityMask{0});
+  for (int number = 0; number <= LastCapability(); ++number) {
+    if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, number, 0, 0) == 1)
+      sets.ambient |= CapabilityMask{1} << static_cast<unsigned>(number);
   }
   return sets;
 }

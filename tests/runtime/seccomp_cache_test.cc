@@ -14,7 +14,8 @@ namespace {
 class SeccompCache : public testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_TRUE(WriteCachedFilter(directory_, "key", {{1, 2, 3, 4}, {5, 6, 7, 8}}).has_value());
+    ASSERT_TRUE(
+        WriteCachedFilter(directory_, "key", {{{1, 2, 3, 4}, {5, 6, 7, 8}}, 2}).has_value());
     file_ = std::filesystem::directory_iterator(directory_)->path();
   }
   test::TempDir temp_;
@@ -25,13 +26,14 @@ class SeccompCache : public testing::Test {
 TEST_F(SeccompCache, GivesBackWhatWasWritten) {
   const auto program = ReadCachedFilter(directory_, "key");
   ASSERT_TRUE(program.has_value());
-  ASSERT_EQ(program->size(), 2U);
-  EXPECT_EQ((*program)[1].k, 8U);
+  ASSERT_EQ(program->instructions.size(), 2U);
+  EXPECT_EQ(program->instructions[1].k, 8U);
+  EXPECT_EQ(program->flags, 2U);
   EXPECT_FALSE(ReadCachedFilter(directory_, "other").has_value());
 }
 
 TEST_F(SeccompCache, AFileOfTheSameNameForAnotherKeyIsNotTaken) {
-  ASSERT_TRUE(WriteCachedFilter(directory_, "other", {{9, 9, 9, 9}}).has_value());
+  ASSERT_TRUE(WriteCachedFilter(directory_, "other", {{{9, 9, 9, 9}}, 0}).has_value());
   for (const auto& entry : std::filesystem::directory_iterator(directory_))
     if (entry.path() != file_)
       std::filesystem::copy_file(entry.path(), file_,

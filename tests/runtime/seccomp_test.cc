@@ -43,7 +43,7 @@ oci::Seccomp AllowList() {
 }
 
 Result<SeccompProgram> Compile(const oci::Seccomp& profile, const Warn& warn = {},
-                               const std::string& cache = "") {
+                               const SeccompCache& cache = {}) {
   oci::Spec spec;
   spec.linux_.seccomp = profile;
   const auto plan = TRY(PlanSeccomp(spec));
@@ -254,26 +254,35 @@ TEST(Seccomp, BadValuesNameTheirPlace) {
 
 TEST(Seccomp, CacheGivesTheSameProgramAndNoOther) {
   const test::TempDir temp;
-  const std::string cache = temp.path() + "/cache";
-  const auto first = Compile(AllowList(), {}, cache);
-  const auto second = Compile(AllowList(), {}, cache);
-  ASSERT_TRUE(first.has_value() && second.has_value());
+  const SeccompCache cache{temp.path() + "/cache", "text"};
+  EXPECT_FALSE(ReadCachedProgram(cache).has_value());
+  oci::Seccomp profile = AllowList();
+  profile.flags = {"SECCOMP_FILTER_FLAG_LOG"};
+  const auto compiled = Compile(profile, {}, cache);
+  ASSERT_TRUE(compiled.has_value());
+  const auto cached = ReadCachedProgram(cache);
+  ASSERT_TRUE(cached.has_value());
   const auto bytes = [](const SeccompProgram& program) {
     return std::string(reinterpret_cast<const char*>(program.instructions.data()),
                        program.instructions.size() * sizeof(sock_filter));
   };
-  EXPECT_EQ(bytes(*first), bytes(*second));
-  oci::Seccomp other = AllowList();
-  other.syscalls[0].names.pop_back();
-  EXPECT_NE(bytes(*Compile(other, {}, cache)), bytes(*first));
-  std::size_t files = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(cache)) {
+  EXPECT_EQ(bytes(*cached), bytes(*compiled));
+  EXPECT_EQ(cached->flags, SECCOMP_FILTER_FLAG_LOG);
+  EXPECT_FALSE(ReadCachedProgram({cache.directory, "other"}).has_value());
+  for (const auto& entry : std::filesystem::directory_iterator(cache.directory)) {
     struct stat status {};
     ASSERT_EQ(::stat(entry.path().c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 07777U, 0600U);
-    ++files;
   }
-  EXPECT_EQ(files, 2U);
+}
+
+TEST(Seccomp, AListenersProgramIsNotCached) {
+  const test::TempDir temp;
+  const SeccompCache cache{temp.path() + "/cache", "text"};
+  oci::Seccomp profile = AllowList();
+  profile.listener_path = "/run/agent";
+  ASSERT_TRUE(Compile(profile, {}, cache).has_value());
+  EXPECT_FALSE(ReadCachedProgram(cache).has_value());
 }
 
 }  // namespace

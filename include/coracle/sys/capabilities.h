@@ -20,9 +20,11 @@ int LastCapability();  // /proc/sys/kernel/cap_last_cap, read once
 struct CapabilitySets {
   CapabilityMask bounding = 0, effective = 0, inheritable = 0, permitted = 0, ambient = 0;
 };
-Result<CapabilitySets> ReadCapabilities();    // of the calling thread
-Status DropBounding(CapabilityMask keep);     // prctl(PR_CAPBSET_DROP)
-Status capset(const CapabilitySets& sets);    // effective, permitted, inheritable
-Status RaiseAmbient(CapabilityMask ambient);  // clears the set first
+Result<CapabilitySets> ReadCapabilities();  // of the calling thread
+Result<CapabilitySets> capget();            // the same, but neither bounding nor ambient: one call
+CapabilityMask ReadBounding(CapabilityMask asked);  // which of these: a call for each
+Status DropBounding(CapabilityMask keep);           // prctl(PR_CAPBSET_DROP)
+Status capset(const CapabilitySets& sets);          // effective, permitted, inheritable
+Status RaiseAmbient(CapabilityMask ambient);        // clears the set first
 
 }  // namespace coracle::sys
