@@ -1,10 +1,11 @@
-// The options and operands of one verb, behind which CLI11 is hidden: it throws, and is slow to
-// compile. Names are as CLI11 takes them: "-b,--bundle".
+// The options and operands of one verb: getopt_long(3) behind Results, with help. Names are written
+// as "-b,--bundle". Long names may not be abbreviated.
 #pragma once
 
 #include <cstdint>
-#include <memory>
+#include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,10 +17,7 @@ using Words = std::vector<std::string>;
 
 class Arguments {
  public:
-  Arguments(const std::string& name, const std::string& description);
-  ~Arguments();
-  Arguments(const Arguments&) = delete;
-  Arguments& operator=(const Arguments&) = delete;
+  Arguments(const char* name, const char* description);
 
   void Flag(const char* names, bool& out, const char* help);
   void Text(const char* names, std::string& out, const char* help);
@@ -38,15 +36,44 @@ class Arguments {
   void Rest(Words& out, const char* shown);
 
   // Printed below the options.
-  void Footer(const std::string& text);
+  void Footer(std::string text);
 
   // False: help was asked for, and printed.
-  Result<bool> Parse(Words words);
+  Result<bool> Parse(const Words& words);
   [[nodiscard]] std::string Help() const;
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  // False: the value is not of the kind. Null where the option stands alone.
+  using Take = std::function<bool(const char* value)>;
+  struct Option {
+    char letter;  // 0: none
+    const char* name;
+    int has_arg;       // as getopt_long(3) calls it
+    const char* kind;  // of the value, in help and errors
+    const char* help;
+    Take take;
+  };
+  struct Place {
+    const char* name;
+    std::string* out;
+    const char* help;
+    bool required;
+  };
+
+  void Add(const char* names, int has_arg, const char* kind, const char* help, Take take);
+  template <class T>
+  void AddNumber(const char* names, T& out, const char* help);
+  Result<const Option*> Next(std::vector<char*>& words) const;
+  Status TakeOperands(std::span<char* const> operands);
+
+  const char* name_;
+  const char* description_;
+  std::string footer_;
+  std::vector<Option> options_;
+  std::vector<Place> places_;
+  Words* rest_ = nullptr;
+  const char* rest_shown_ = "";
+  bool help_ = false;
 };
 
 }  // namespace coracle::runtime::cli
