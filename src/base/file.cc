@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 
@@ -66,7 +67,10 @@ Status RemoveBelow(UniqueFd dir_fd, dev_t device, const std::string& name) {
 
 Result<std::string> ReadFd(int fd, const std::string& name, std::size_t limit_bytes) {
   std::string text;
-  std::array<char, 16384> buffer;
+  struct stat status {};
+  if (::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0)
+    text.reserve(std::min(static_cast<std::size_t>(status.st_size), limit_bytes));
+  std::array<char, 4096> buffer;
   for (;;) {
     const ssize_t size = ::read(fd, buffer.data(), buffer.size());
     if (size < 0 && errno == EINTR) continue;
@@ -111,20 +115,38 @@ Status WriteAll(int fd, std::string_view data, const std::string& name) {
   return {};
 }
 
+Result<PendingFile> PendingFile::Write(const std::string& path, std::string_view text, mode_t mode,
+                                       Durable durable) {
+  PendingFile file;
+  file.path_ = path;
+  file.durable_ = durable;
+  file.temporary_ = path + ".tmp." + std::to_string(::getpid()) + "." + std::to_string(::gettid());
+  TRY(WriteTemporary(file.temporary_, text, mode, durable));
+  return file;
+}
+
+PendingFile::PendingFile(PendingFile&& other) noexcept { *this = std::move(other); }
+
+PendingFile& PendingFile::operator=(PendingFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(temporary_, other.temporary_);
+  std::swap(durable_, other.durable_);
+  return *this;
+}
+
+PendingFile::~PendingFile() {
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+Status PendingFile::Commit() {
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return KernelError("rename(2) to=" + path_);
+  temporary_.clear();
+  return durable_ == Durable::kYes ? SyncDirectory(DirectoryOf(path_)) : Status();
+}
+
 Status WriteFileAtomically(const std::string& path, std::string_view text, mode_t mode,
                            Durable durable) {
-  const std::string temporary =
-      path + ".tmp." + std::to_string(::getpid()) + "." + std::to_string(::gettid());
-  if (Status status = WriteTemporary(temporary, text, mode, durable); !status.has_value()) {
-    ::unlink(temporary.c_str());
-    return status;
-  }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
-    const Error error = KernelError("rename(2) to=" + path);
-    ::unlink(temporary.c_str());
-    return error;
-  }
-  return durable == Durable::kYes ? SyncDirectory(DirectoryOf(path)) : Status();
+  return TRY(PendingFile::Write(path, text, mode, durable)).Commit();
 }
 
 Status MakeDirectories(const std::string& path, mode_t mode) {

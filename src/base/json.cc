@@ -43,68 +43,72 @@ std::string PrintJson(const Json& value, int indent) {
   return value.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
-JsonReader::JsonReader(const Json& value, std::string pointer, Document& document)
-    : value_(value), pointer_(std::move(pointer)), document_(document) {}
+std::string JsonPlace::Pointer() const {
+  if (parent == nullptr) return "";
+  return parent->Pointer() + "/" +
+         (key.data() == nullptr ? std::to_string(index) : EscapeJsonPointer(std::string(key)));
+}
 
-const Json* JsonReader::Find(const char* key) {
-  asked_.emplace_back(key);
+JsonReader::JsonReader(const Json& value, const JsonPlace& place, Document& document)
+    : value_(value), place_(place), document_(document) {
+  asked_.reserve(16);
+}
+
+const Json* JsonReader::Find(std::string_view key) {
+  asked_.push_back(key);
   const auto member = value_.find(key);
   return member == value_.end() || member->is_null() ? nullptr : &*member;
 }
 
-std::string JsonReader::PointerTo(const std::string& key) const {
-  return pointer_ + "/" + EscapeJsonPointer(key);
-}
-
-void JsonReader::Problem(const std::string& key, const std::string& text) {
-  document_.problems.push_back(PointerTo(key) + ": " + text);
+void JsonReader::Problem(std::string_view key, const std::string& text) {
+  document_.problems.push_back(JsonPlace{&place_, key}.Pointer() + ": " + text);
 }
 
 void JsonReader::NoteIgnored() {
   for (const auto& [key, member] : value_.items()) {
     if (std::find(asked_.begin(), asked_.end(), key) == asked_.end())
-      document_.ignored.push_back(PointerTo(key));
+      document_.ignored.push_back(JsonPlace{&place_, key}.Pointer());
   }
 }
 
-void JsonReader::Mismatch(const std::string& pointer, const char* expected, const Json& got) {
-  document_.problems.push_back(pointer + ": expected " + expected + ", got " + Shown(got));
+void JsonReader::Mismatch(const JsonPlace& place, const std::string& expected, const Json& got) {
+  document_.problems.push_back(place.Pointer() + ": expected " + expected + ", got " + Shown(got));
 }
 
-void JsonReader::ReadValue(const Json& value, const std::string& pointer, std::string& out) {
-  if (!value.is_string()) return Mismatch(pointer, "string", value);
+void JsonReader::ReadValue(const Json& value, const JsonPlace& place, std::string& out) {
+  if (!value.is_string()) return Mismatch(place, "string", value);
   out = value.get_ref<const std::string&>();
   if (out.find('\0') != std::string::npos)
-    document_.problems.push_back(pointer + ": contains a NUL byte");
+    document_.problems.push_back(place.Pointer() + ": contains a NUL byte");
 }
 
-void JsonReader::ReadValue(const Json& value, const std::string& pointer, bool& out) {
-  if (!value.is_boolean()) return Mismatch(pointer, "true or false", value);
+void JsonReader::ReadValue(const Json& value, const JsonPlace& place, bool& out) {
+  if (!value.is_boolean()) return Mismatch(place, "true or false", value);
   out = value.get<bool>();
 }
 
-void JsonReader::ReadValue(const Json& value, const std::string& /*pointer*/, Json& out) {
+void JsonReader::ReadValue(const Json& value, const JsonPlace& /*place*/, Json& out) {
   out = value;
 }
 
-void JsonReader::ReadSigned(const Json& value, const std::string& pointer, SignedRange range,
+void JsonReader::ReadSigned(const Json& value, const JsonPlace& place, SignedRange range,
                             std::int64_t& out) {
-  const auto expected =
-      "integer from " + std::to_string(range.low) + " to " + std::to_string(range.high);
-  if (value.is_number_unsigned() &&
-      value.get<std::uint64_t>() >
-          static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
-    return Mismatch(pointer, expected.c_str(), value);
-  if (!value.is_number_integer()) return Mismatch(pointer, expected.c_str(), value);
-  const auto number = value.get<std::int64_t>();
-  if (number < range.low || number > range.high) return Mismatch(pointer, expected.c_str(), value);
-  out = number;
+  constexpr auto kMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  const bool fits =
+      value.is_number_unsigned() ? value.get<std::uint64_t>() <= kMax : value.is_number_integer();
+  const std::int64_t number = fits ? value.get<std::int64_t>() : 0;
+  if (fits && number >= range.low && number <= range.high) {
+    out = number;
+    return;
+  }
+  Mismatch(place, "integer from " + std::to_string(range.low) + " to " + std::to_string(range.high),
+           value);
 }
 
-void JsonReader::ReadUnsigned(const Json& value, const std::string& pointer, std::uint64_t high,
+void JsonReader::ReadUnsigned(const Json& value, const JsonPlace& place, std::uint64_t high,
                               std::uint64_t& out) {
   if (!value.is_number_unsigned() || value.get<std::uint64_t>() > high)
-    return Mismatch(pointer, ("integer from 0 to " + std::to_string(high)).c_str(), value);
+    return Mismatch(place, "integer from 0 to " + std::to_string(high), value);
   out = value.get<std::uint64_t>();
 }
 

@@ -3,18 +3,15 @@
 namespace coracle {
 namespace {
 
-constexpr std::string_view kSpace = " \t\n\r";
-
 // Reads over values. Every function leaves `at_` behind what it read, or gives false.
 class Skipper {
  public:
-  explicit Skipper(std::string_view text) : text_(text) {}
+  explicit Skipper(std::string_view text) : at_(text.data()), end_(text.data() + text.size()) {}
 
   // Of the member `name` of the object that begins here.
   std::optional<std::string_view> Member(std::string_view name) {
     std::optional<std::string_view> found;
-    if (!Take('{')) return std::nullopt;
-    if (Take('}')) return std::nullopt;
+    if (!Take('{') || Take('}')) return std::nullopt;
     do {
       const auto key = String();
       if (!key || key->find('\\') != std::string_view::npos || !Take(':')) return std::nullopt;
@@ -26,9 +23,11 @@ class Skipper {
   }
 
  private:
+  static bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+
   bool Take(char wanted) {
-    at_ = text_.find_first_not_of(kSpace, at_);
-    if (at_ >= text_.size() || text_[at_] != wanted) return false;
+    while (at_ < end_ && IsSpace(*at_)) ++at_;
+    if (at_ == end_ || *at_ != wanted) return false;
     ++at_;
     return true;
   }
@@ -36,35 +35,45 @@ class Skipper {
   // What stands between the quotes.
   std::optional<std::string_view> String() {
     if (!Take('"')) return std::nullopt;
-    const std::size_t begin = at_;
-    for (; at_ < text_.size(); ++at_) {
-      if (text_[at_] == '"') return text_.substr(begin, at_++ - begin);
-      if (text_[at_] == '\\') ++at_;
+    for (const char* begin = at_; at_ < end_; ++at_) {
+      if (*at_ == '"') return std::string_view(begin, at_++);
+      if (*at_ == '\\' && ++at_ == end_) break;
     }
     return std::nullopt;
   }
 
   std::optional<std::string_view> Value() {
-    at_ = text_.find_first_not_of(kSpace, at_);
-    const std::size_t begin = at_;
-    for (int depth = 0; at_ < text_.size();) {
-      const char c = text_[at_];
-      const bool separates = c == ',' || c == '}' || c == ']' || kSpace.find(c) != kSpace.npos;
-      if (depth == 0 && separates && at_ > begin) return text_.substr(begin, at_ - begin);
-      if (c == '"') {
-        if (!String()) return std::nullopt;
-        continue;
-      }
-      if (c == '{' || c == '[') ++depth;
-      if (c == '}' || c == ']') --depth;
-      ++at_;
-      if (depth < 0) return std::nullopt;
-    }
-    return std::nullopt;
+    while (at_ < end_ && IsSpace(*at_)) ++at_;
+    const char* begin = at_;
+    const bool whole = at_ < end_ && (*at_ == '{' || *at_ == '[') ? Structure() : Scalar();
+    return whole ? std::optional(std::string_view(begin, at_)) : std::nullopt;
   }
 
-  std::string_view text_;
-  std::size_t at_ = 0;
+  bool Scalar() {
+    if (at_ < end_ && *at_ == '"') return String().has_value();
+    const char* begin = at_;
+    while (at_ < end_ && *at_ != ',' && *at_ != '}' && *at_ != ']' && !IsSpace(*at_)) ++at_;
+    return at_ > begin && at_ < end_;
+  }
+
+  // An object or an array, up to its own end.
+  bool Structure() {
+    int depth = 0;
+    while (at_ < end_) {
+      const char c = *at_;
+      if (c == '"') {
+        if (!String()) return false;
+        continue;
+      }
+      ++at_;
+      if (c == '{' || c == '[') ++depth;
+      if ((c == '}' || c == ']') && --depth == 0) return true;
+    }
+    return false;
+  }
+
+  const char* at_;
+  const char* end_;
 };
 
 }  // namespace

@@ -16,7 +16,8 @@ Result<T> Parse(std::string_view text, const std::string& what, const Check& val
     return JsonProblems(what, {"/: expected object, got " + std::string(json.type_name())});
   T out;
   JsonReader::Document document;
-  JsonReader reader(json, "", document);
+  const JsonPlace whole;
+  JsonReader reader(json, whole, document);
   Read(reader, out);
   reader.NoteIgnored();
   Problems problems(document.problems);

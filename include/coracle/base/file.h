@@ -28,6 +28,22 @@ enum class Durable : bool { kNo, kYes };  // kYes: fsync(2) of file and director
 Status WriteFileAtomically(const std::string& path, std::string_view text, mode_t mode = 0600,
                            Durable durable = Durable::kNo);
 
+// The same in two steps: what is written can wait for its moment, which is one rename(2).
+class PendingFile {
+ public:
+  static Result<PendingFile> Write(const std::string& path, std::string_view text,
+                                   mode_t mode = 0600, Durable durable = Durable::kNo);
+  PendingFile() = default;
+  PendingFile(PendingFile&& other) noexcept;
+  PendingFile& operator=(PendingFile&& other) noexcept;
+  ~PendingFile();  // without Commit, nothing stays
+  Status Commit();
+
+ private:
+  std::string path_, temporary_;
+  Durable durable_ = Durable::kNo;
+};
+
 // Writes all of `data`, going on after short writes and EINTR.
 Status WriteAll(int fd, std::string_view data, const std::string& name);
 

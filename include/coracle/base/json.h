@@ -25,6 +25,14 @@ std::string PrintJson(const Json& value, int indent = -1);
 // RFC 6901: `~` and `/` inside a key become "~0" and "~1".
 std::string EscapeJsonPointer(const std::string& key);
 
+// Where a value stands, told only when somebody asks: most values are as they should be.
+struct JsonPlace {
+  const JsonPlace* parent = nullptr;  // null: the whole document
+  std::string_view key = {};
+  std::size_t index = 0;  // of an array, where `key` is null
+  [[nodiscard]] std::string Pointer() const;
+};
+
 // Looks at one JSON object. Problems go to a list shared by all readers of the document, so that
 // a person sees them all at once. An absent member and an explicit null are the same.
 //
@@ -41,84 +49,80 @@ class JsonReader {
     std::vector<std::string> ignored;   // "/pointer" of members nobody asked for
   };
 
-  JsonReader(const Json& value, std::string pointer, Document& document);
+  JsonReader(const Json& value, const JsonPlace& place, Document& document);
 
   template <class T>
-  void Required(const char* key, T& out) {
+  void Required(std::string_view key, T& out) {
     if (const Json* member = Find(key)) {
-      ReadValue(*member, PointerTo(key), out);
+      ReadValue(*member, {&place_, key}, out);
     } else {
       Problem(key, "required, but missing");
     }
   }
   template <class T>
-  void Optional(const char* key, T& out) {
-    if (const Json* member = Find(key)) ReadValue(*member, PointerTo(key), out);
+  void Optional(std::string_view key, T& out) {
+    if (const Json* member = Find(key)) ReadValue(*member, {&place_, key}, out);
   }
   template <class T>
-  void Optional(const char* key, std::optional<T>& out) {
-    if (const Json* member = Find(key)) ReadValue(*member, PointerTo(key), out.emplace());
+  void Optional(std::string_view key, std::optional<T>& out) {
+    if (const Json* member = Find(key)) ReadValue(*member, {&place_, key}, out.emplace());
   }
   // A member read as it is; null when absent.
-  const Json* Find(const char* key);
-  void Problem(const std::string& key, const std::string& text);
-  [[nodiscard]] std::string PointerTo(const std::string& key) const;
+  const Json* Find(std::string_view key);
+  void Problem(std::string_view key, const std::string& text);
   // Members that no call asked for go to `ignored`. Called by ReadValue after Read.
   void NoteIgnored();
 
  private:
-  void Mismatch(const std::string& pointer, const char* expected, const Json& got);
-  void ReadValue(const Json& value, const std::string& pointer, std::string& out);
-  void ReadValue(const Json& value, const std::string& pointer, bool& out);
-  void ReadValue(const Json& value, const std::string& pointer, Json& out);
+  void Mismatch(const JsonPlace& place, const std::string& expected, const Json& got);
+  void ReadValue(const Json& value, const JsonPlace& place, std::string& out);
+  void ReadValue(const Json& value, const JsonPlace& place, bool& out);
+  void ReadValue(const Json& value, const JsonPlace& place, Json& out);
   // In range or a problem: a number that does not fit is never cut off.
   struct SignedRange {
     std::int64_t low, high;
   };
-  void ReadSigned(const Json& value, const std::string& pointer, SignedRange range,
-                  std::int64_t& out);
-  void ReadUnsigned(const Json& value, const std::string& pointer, std::uint64_t high,
+  void ReadSigned(const Json& value, const JsonPlace& place, SignedRange range, std::int64_t& out);
+  void ReadUnsigned(const Json& value, const JsonPlace& place, std::uint64_t high,
                     std::uint64_t& out);
 
   template <std::signed_integral T>
-  void ReadValue(const Json& value, const std::string& pointer, T& out) {
+  void ReadValue(const Json& value, const JsonPlace& place, T& out) {
     std::int64_t wide = out;
-    ReadSigned(value, pointer, {std::numeric_limits<T>::min(), std::numeric_limits<T>::max()},
-               wide);
+    ReadSigned(value, place, {std::numeric_limits<T>::min(), std::numeric_limits<T>::max()}, wide);
     out = static_cast<T>(wide);
   }
   template <std::unsigned_integral T>
-  requires(!std::same_as<T, bool>) void ReadValue(const Json& value, const std::string& pointer,
+  requires(!std::same_as<T, bool>) void ReadValue(const Json& value, const JsonPlace& place,
                                                   T& out) {
     std::uint64_t wide = out;
-    ReadUnsigned(value, pointer, std::numeric_limits<T>::max(), wide);
+    ReadUnsigned(value, place, std::numeric_limits<T>::max(), wide);
     out = static_cast<T>(wide);
   }
   template <class T>
-  void ReadValue(const Json& value, const std::string& pointer, std::vector<T>& out) {
-    if (!value.is_array()) return Mismatch(pointer, "array", value);
+  void ReadValue(const Json& value, const JsonPlace& place, std::vector<T>& out) {
+    if (!value.is_array()) return Mismatch(place, "array", value);
     for (std::size_t i = 0; i < value.size(); ++i)
-      ReadValue(value[i], pointer + "/" + std::to_string(i), out.emplace_back());
+      ReadValue(value[i], {&place, {}, i}, out.emplace_back());
   }
   template <class T>
-  void ReadValue(const Json& value, const std::string& pointer, std::map<std::string, T>& out) {
-    if (!value.is_object()) return Mismatch(pointer, "object", value);
-    for (const auto& [key, member] : value.items())
-      ReadValue(member, pointer + "/" + EscapeJsonPointer(key), out[key]);
+  void ReadValue(const Json& value, const JsonPlace& place, std::map<std::string, T>& out) {
+    if (!value.is_object()) return Mismatch(place, "object", value);
+    for (const auto& [key, member] : value.items()) ReadValue(member, {&place, key}, out[key]);
   }
   template <class T>
   requires requires(JsonReader& reader, T& out) { Read(reader, out); }
-  void ReadValue(const Json& value, const std::string& pointer, T& out) {
-    if (!value.is_object()) return Mismatch(pointer, "object", value);
-    JsonReader reader(value, pointer, document_);
+  void ReadValue(const Json& value, const JsonPlace& place, T& out) {
+    if (!value.is_object()) return Mismatch(place, "object", value);
+    JsonReader reader(value, place, document_);
     Read(reader, out);
     reader.NoteIgnored();
   }
 
   const Json& value_;
-  std::string pointer_;
+  const JsonPlace& place_;
   Document& document_;
-  std::vector<std::string> asked_;
+  std::vector<std::string_view> asked_;
 };
 
 // Reads a whole document into `out`; every problem in one Error (kInvalidConfig), one line each
@@ -135,7 +139,8 @@ Status ReadJsonDocument(const Json& json, const std::string& what, T& out,
   JsonReader::Document document;
   if (!json.is_object())
     return JsonProblems(what, {"/: expected object, got " + std::string(json.type_name())});
-  JsonReader reader(json, "", document);
+  const JsonPlace whole;
+  JsonReader reader(json, whole, document);
   Read(reader, out);
   reader.NoteIgnored();
   if (ignored != nullptr) *ignored = std::move(document.ignored);
