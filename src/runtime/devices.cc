@@ -116,15 +116,37 @@ Status SetOwnerAndMode(const DeviceNode& node, int fd, const struct stat& status
   return KernelError("chmod(2) path=" + node.path);
 }
 
-Status CreateNode(const DevicesPlan& plan, const DeviceNode& node, int root_fd) {
+// The directory of one file after the other: nearly always /dev.
+class Directories {
+ public:
+  explicit Directories(int root_fd) : root_fd_(root_fd) {}
+
+  // Of `path`, which is clean; missing ones are made. Valid until the next call.
+  Result<int> Of(const std::string& path) {
+    std::string directory = path.substr(0, path.rfind('/'));
+    if (!open_ || directory != path_)
+      open_ = TRY(sys::OpenParentInRoot(root_fd_, path, true)).directory;
+    path_ = std::move(directory);
+    return open_.get();
+  }
+
+ private:
+  int root_fd_;
+  std::string path_;
+  UniqueFd open_;
+};
+
+const char* NameIn(const std::string& path) { return path.c_str() + path.rfind('/') + 1; }
+
+Status CreateNode(const DevicesPlan& plan, const DeviceNode& node, int root_fd,
+                  Directories& directories) {
   if (plan.bind_from_host && !S_ISFIFO(node.mode)) return BindNode(node, root_fd);
-  const sys::Parent parent = TRY(sys::OpenParentInRoot(root_fd, node.path, true));
-  const int directory = parent.directory.get();
-  if (::mknodat(directory, parent.name.c_str(), node.mode, node.device) != 0) {
+  const int directory = TRY(directories.Of(node.path));
+  if (::mknodat(directory, NameIn(node.path), node.mode, node.device) != 0) {
     if (errno == EPERM && !S_ISFIFO(node.mode)) return BindNode(node, root_fd);
     if (errno != EEXIST) return KernelError("mknodat(2) path=" + node.path);
   }
-  const UniqueFd made(::openat(directory, parent.name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  const UniqueFd made(::openat(directory, NameIn(node.path), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!made) return KernelError("openat(2) O_PATH path=" + node.path);
   struct stat status {};
   if (::fstat(made.get(), &status) != 0) return KernelError("fstat(2) path=" + node.path);
@@ -165,21 +187,22 @@ Result<DevicesPlan> PlanDevices(const oci::Spec& spec) {
 
 Status CreateDevices(const DevicesPlan& plan, int root_fd) {
   if (!plan.create) return {};
-  for (const DeviceNode& node : plan.nodes) TRY(CreateNode(plan, node, root_fd));
+  Directories directories(root_fd);
+  for (const DeviceNode& node : plan.nodes) TRY(CreateNode(plan, node, root_fd, directories));
   return {};
 }
 
 Status CreateDeviceLinks(const DevicesPlan& plan, int root_fd) {
   if (!plan.create) return {};
+  Directories directories(root_fd);
   for (const Link& link : kLinks) {
     const std::string path(link.path);
-    const sys::Parent parent = TRY(sys::OpenParentInRoot(root_fd, path, true));
-    const int directory = parent.directory.get();
+    const int directory = TRY(directories.Of(path));
     // An image's own ptmx would be the host's; the other links may be there already.
     const bool is_ptmx = path == "/dev/ptmx";
-    if (is_ptmx && ::unlinkat(directory, parent.name.c_str(), 0) != 0 && errno != ENOENT)
+    if (is_ptmx && ::unlinkat(directory, NameIn(path), 0) != 0 && errno != ENOENT)
       return KernelError("unlinkat(2) path=" + path);
-    if (::symlinkat(link.target, directory, parent.name.c_str()) != 0 && errno != EEXIST)
+    if (::symlinkat(link.target, directory, NameIn(path)) != 0 && errno != EEXIST)
       return KernelError("symlinkat(2) path=" + path);
   }
   return {};

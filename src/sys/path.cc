@@ -140,6 +140,14 @@ Result<UniqueFd> MakeParents(int root_fd, const std::vector<std::string>& compon
   return directory;
 }
 
+// The usual case: all is there but the directory itself.
+bool MakeInParent(int root_fd, const std::vector<std::string>& components, mode_t mode) {
+  if (components.empty() || components.back() == "..") return false;
+  const std::string path = Join(components, components.size() - 1);
+  const UniqueFd parent(Openat2(root_fd, path.c_str(), O_PATH | O_DIRECTORY, 0));
+  return parent && ::mkdirat(parent.get(), components.back().c_str(), mode) == 0;
+}
+
 // A container may have put anything on /proc (CVE-2019-16884, CVE-2025-52881).
 Result<UniqueFd> OpenOwnFds() {
   UniqueFd fds(::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -192,6 +200,9 @@ Result<UniqueFd> OpenRegularInRoot(int root_fd, const std::string& path) {
 Result<Parent> OpenParentInRoot(int root_fd, const std::string& path, bool create_missing) {
   std::vector<std::string> components = Components(path);
   if (create_missing && !components.empty() && components.back() != "..") {
+    const std::string parents = Join(components, components.size() - 1);
+    UniqueFd there(Openat2(root_fd, parents.c_str(), O_PATH | O_DIRECTORY, 0));
+    if (there) return Parent{std::move(there), std::move(components.back())};
     std::string name = std::move(components.back());
     components.pop_back();
     components = TRY(FollowDangling(root_fd, std::move(components)));
@@ -211,7 +222,9 @@ Result<UniqueFd> MakeDirectoryInRoot(int root_fd, const std::string& path, mode_
   if (there) return there;
   if (errno == ENOTDIR) return WrongKind(path, "directory");
   if (errno != ENOENT) return OpenError(path, " O_PATH|O_DIRECTORY");
-  const auto components = TRY(FollowDangling(root_fd, Components(path)));
+  std::vector<std::string> components = Components(path);
+  if (MakeInParent(root_fd, components, mode)) return OpenPath(root_fd, path, O_DIRECTORY);
+  components = TRY(FollowDangling(root_fd, std::move(components)));
   const Parent parent = TRY(OpenParentInRoot(root_fd, Join(components, components.size()), true));
   if (parent.name != "." && ::mkdirat(parent.directory.get(), parent.name.c_str(), mode) != 0 &&
       errno != EEXIST)
