@@ -5,8 +5,10 @@
 namespace coracle::runtime {
 namespace {
 
+// Empty where there is none, or where it is not JSON.
 std::string_view SeccompText(const std::string& text) {
-  return FindJsonText(text, {"linux", "seccomp"}).value_or(std::string_view());
+  const auto found = FindJsonText(text, {"linux", "seccomp"});
+  return found && found->find('\0') == std::string_view::npos ? *found : std::string_view();
 }
 
 // `part` lies in `text`.
@@ -22,7 +24,7 @@ Result<Config> ParseConfig(const Runtime& runtime, const std::string& text,
   Config config;
   const std::string_view seccomp = SeccompText(text);
   // No id may contain '@': the cache is nobody's container.
-  if (!seccomp.empty()) config.cache = {runtime.root + "/@seccomp", std::string(seccomp)};
+  if (!seccomp.empty()) config.cache = CacheOf(runtime.root + "/@seccomp", seccomp);
   config.filter = ReadCachedProgram(config.cache);
   if (config.filter) {
     if (auto spec = oci::ParseSpec(WithNullFor(seccomp, text), what); spec.has_value()) {

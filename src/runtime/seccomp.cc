@@ -86,13 +86,6 @@ Status CheckListener(const oci::Seccomp& profile, bool wants_listener) {
   return {};
 }
 
-// Everything that the program depends on.
-std::string CacheKey(const SeccompCache& cache) {
-  std::string key = CompilerIdentity() + " " + cache.text;
-  std::ranges::replace(key, '\0', ' ');
-  return key;
-}
-
 }  // namespace
 
 Result<std::optional<SeccompPlan>> PlanSeccomp(const oci::Spec& spec) {
@@ -114,9 +107,18 @@ Result<std::optional<SeccompPlan>> PlanSeccomp(const oci::Spec& spec) {
   return std::optional(std::move(plan));
 }
 
+// All that the program depends on.
+SeccompCache CacheOf(std::string directory, std::string_view text) {
+  std::string key = CompilerIdentity();
+  key.reserve(key.size() + 1 + text.size());
+  key += ' ';
+  key += text;
+  return {std::move(directory), std::move(key)};
+}
+
 std::optional<SeccompProgram> ReadCachedProgram(const SeccompCache& cache) {
   if (cache.directory.empty()) return std::nullopt;
-  auto cached = ReadCachedFilter(cache.directory, CacheKey(cache));
+  auto cached = ReadCachedFilter(cache.directory, cache.key);
   if (!cached.has_value()) return std::nullopt;
   return SeccompProgram{.instructions = std::move(cached->instructions), .flags = cached->flags};
 }
@@ -132,7 +134,7 @@ Result<SeccompProgram> CompileSeccomp(const SeccompPlan& plan, const SeccompCach
   if (cache.directory.empty() || !program.listener_path.empty()) return program;
   // Without the cache the next start is only slower.
   const Status written =
-      WriteCachedFilter(cache.directory, CacheKey(cache), {program.instructions, program.flags});
+      WriteCachedFilter(cache.directory, cache.key, {program.instructions, program.flags});
   if (!written.has_value() && warn) warn("seccomp cache: " + written.error().message);
   return program;
 }

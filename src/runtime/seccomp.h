@@ -33,11 +33,13 @@ struct SeccompProgram {
 // Empty without linux.seccomp. `warn` hears of system call names this machine does not know.
 Result<std::optional<SeccompPlan>> PlanSeccomp(const oci::Spec& spec);
 
-// Where a compiled profile is kept, by its text in config.json.
+// Where a compiled profile is kept.
 struct SeccompCache {
   std::string directory;  // "": nowhere. Made when missing, 0700
-  std::string text;
+  std::string key;
 };
+// `text` is of config.json, without NUL.
+SeccompCache CacheOf(std::string directory, std::string_view text);
 // Empty when it is not there. One with a listener never is: that depends on more than the text.
 std::optional<SeccompProgram> ReadCachedProgram(const SeccompCache& cache);
 

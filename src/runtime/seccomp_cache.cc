@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <functional>
 
 #include "coracle/base/file.h"
 #include "coracle/base/unique_fd.h"
@@ -14,11 +15,8 @@
 namespace coracle::runtime {
 namespace {
 
-// FNV-1a, 64 bits: it only has to name a file.
-std::uint64_t Hash(std::string_view text, std::uint64_t hash = 0xcbf29ce484222325) {
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
-}
+// It only has to name a file, and to tell a spoiled one.
+std::uint64_t Hash(std::string_view text) { return std::hash<std::string_view>()(text); }
 
 std::string Hex(std::uint64_t value) {
   std::array<char, 17> text{};
@@ -30,12 +28,8 @@ std::string FileName(const std::string& directory, const std::string& key) {
   return directory + "/" + Hex(Hash(key));
 }
 
-// The key, its end, the hash of what follows it, the flags, the program: the hash tells a file that
-// was cut short or spoiled by a failing disk.
-std::string Head(const std::string& key, std::string_view body) {
-  return key + '\0' + Hex(Hash(body)) + '\0';
-}
-
+// Behind the key, its end, and the hash of this: a file may have been cut short or spoiled by a
+// failing disk.
 std::string Body(const CachedFilter& filter) {
   const std::size_t size = filter.instructions.size() * sizeof(sock_filter);
   std::string body(sizeof filter.flags + size, '\0');
@@ -70,17 +64,22 @@ std::optional<CachedFilter> ReadCachedFilter(const std::string& directory, const
   if (!file || !IsOurs(file.get())) return std::nullopt;
   const auto content = ReadFd(file.get(), "cached filter", 1UL << 20);
   if (!content.has_value()) return std::nullopt;
-  const std::size_t begin = content->find('\0', key.size() + 1);  // the end of the hash
-  if (begin == std::string::npos) return std::nullopt;
-  const std::string_view body = std::string_view(*content).substr(begin + 1);
-  return content->starts_with(Head(key, body)) ? FilterOf(body) : std::nullopt;
+  std::string_view rest = *content;
+  if (!rest.starts_with(key) || rest.size() == key.size() || rest[key.size()] != '\0')
+    return std::nullopt;
+  rest.remove_prefix(key.size() + 1);
+  const std::size_t end = rest.find('\0');
+  if (end == std::string_view::npos) return std::nullopt;
+  const std::string_view body = rest.substr(end + 1);
+  return rest.substr(0, end) == Hex(Hash(body)) ? FilterOf(body) : std::nullopt;
 }
 
 Status WriteCachedFilter(const std::string& directory, const std::string& key,
                          const CachedFilter& filter) {
   TRY(MakeDirectories(directory, 0700));
   const std::string body = Body(filter);
-  return WriteFileAtomically(FileName(directory, key), Head(key, body) + body, 0600);
+  return WriteFileAtomically(FileName(directory, key), key + '\0' + Hex(Hash(body)) + '\0' + body,
+                             0600);
 }
 
 }  // namespace coracle::runtime

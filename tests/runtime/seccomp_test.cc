@@ -254,7 +254,7 @@ TEST(Seccomp, BadValuesNameTheirPlace) {
 
 TEST(Seccomp, CacheGivesTheSameProgramAndNoOther) {
   const test::TempDir temp;
-  const SeccompCache cache{temp.path() + "/cache", "text"};
+  const SeccompCache cache = CacheOf(temp.path() + "/cache", "text");
   EXPECT_FALSE(ReadCachedProgram(cache).has_value());
   oci::Seccomp profile = AllowList();
   profile.flags = {"SECCOMP_FILTER_FLAG_LOG"};
@@ -268,7 +268,7 @@ TEST(Seccomp, CacheGivesTheSameProgramAndNoOther) {
   };
   EXPECT_EQ(bytes(*cached), bytes(*compiled));
   EXPECT_EQ(cached->flags, SECCOMP_FILTER_FLAG_LOG);
-  EXPECT_FALSE(ReadCachedProgram({cache.directory, "other"}).has_value());
+  EXPECT_FALSE(ReadCachedProgram(CacheOf(cache.directory, "other")).has_value());
   for (const auto& entry : std::filesystem::directory_iterator(cache.directory)) {
     struct stat status {};
     ASSERT_EQ(::stat(entry.path().c_str(), &status), 0);
@@ -278,7 +278,7 @@ TEST(Seccomp, CacheGivesTheSameProgramAndNoOther) {
 
 TEST(Seccomp, AListenersProgramIsNotCached) {
   const test::TempDir temp;
-  const SeccompCache cache{temp.path() + "/cache", "text"};
+  const SeccompCache cache = CacheOf(temp.path() + "/cache", "text");
   oci::Seccomp profile = AllowList();
   profile.listener_path = "/run/agent";
   ASSERT_TRUE(Compile(profile, {}, cache).has_value());
