@@ -129,8 +129,8 @@ Error NotEnabled(const std::string& path, const std::string& controller, Error c
 
 // All that the parent has, since accounting (stats) wants them too; only a controller that a limit
 // needs may fail the container.
-Status EnableControllers(const std::string& path, const std::vector<std::string>& needed) {
-  const std::vector<std::string> available = TRY(ReadControllers(path));
+Status EnableControllers(const std::string& path, const std::vector<std::string>& available,
+                         const std::vector<std::string>& needed) {
   const std::vector<std::string> enabled = TRY(ReadWords(path + "/cgroup.subtree_control"));
   std::string all;
   for (const std::string& controller : available) {
@@ -175,7 +175,10 @@ Status CheckFitness(const std::string& path, bool made_now) {
 Status MakeDirectoriesOf(const CgroupPlan& plan, std::vector<std::string>& created) {
   std::string path = plan.mount;
   for (std::size_t slash = 0; slash < plan.path.size();) {
-    TRY(EnableControllers(path, plan.controllers));
+    // The first is the mount's, whose controllers the plan has read.
+    const bool top = slash == 0 && !plan.available.empty();
+    TRY(EnableControllers(path, top ? plan.available : TRY(ReadControllers(path)),
+                          plan.controllers));
     const std::size_t end = std::min(plan.path.find('/', slash + 1), plan.path.size());
     path += plan.path.substr(slash, end - slash);
     if (::mkdir(path.c_str(), 0755) == 0)
@@ -218,7 +221,7 @@ Result<CgroupHost> ReadCgroupHost() {
 
 Result<CgroupPlan> PlanCgroup(const CgroupHost& host, const oci::Spec& spec, const std::string& id,
                               bool ignore_missing_controllers) {
-  CgroupPlan plan{.mount = host.mount};
+  CgroupPlan plan{.mount = host.mount, .available = host.controllers};
   plan.path = TRY(PlacePath(host, spec.linux_.cgroups_path, id));
   plan.asked_for = !spec.linux_.cgroups_path.empty();
   TRY(PlanCgroupLimits(host, spec.linux_.resources, ignore_missing_controllers, plan));

@@ -42,6 +42,7 @@ struct SystemdUnit;  // systemd_unit.h
 struct CgroupPlan {
   std::string mount = {};                     // of cgroup2, absolute
   std::string path = {};                      // below `mount`: "/pod/demo", normalised
+  std::vector<std::string> available = {};    // controllers of `mount`; empty: not read
   std::vector<std::string> controllers = {};  // those the writes need
   std::vector<CgroupWrite> limits = {};       // in order
   std::vector<CgroupWrite> last_limits = {};  // those that could hit us: pids.max, memory.max

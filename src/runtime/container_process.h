@@ -56,7 +56,8 @@ struct NewProcess {
   std::string executable = {};
   UniqueFd proc = {};
   bool enter_as_user = false;
-  int conversation = -1;  // where a failure is told: sync, later the connection of `start`
+  bool awaits_go = false;  // run, exec: the runtime has not said kCreated yet
+  int conversation = -1;   // where a failure is told: sync, later the connection of `start`
 };
 
 // Of these steps: the injected faults, and the trace.

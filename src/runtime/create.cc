@@ -46,7 +46,6 @@ Status TakeId(Creation& creation) {
 void ReleaseId(Creation& creation) noexcept { (void)RemoveTree(creation.paths.directory); }
 
 Status RecordIntent(Creation& creation) {
-  TRY(WriteFileAtomically(creation.paths.config, creation.config_text));
   if (creation.options.notify)
     TRY(MakeDirectories(NotifyDirectory(creation.runtime, creation.plan.id)));
   return WriteStateFile(creation.paths, creation.state);
@@ -112,7 +111,8 @@ Status OpenSources(Creation& creation) {
 Status OpenSockets(Creation& creation) {
   const ProgramPlan* program = creation.plan.program ? &*creation.plan.program : nullptr;
   creation.console = TRY(ConnectConsoleOf(creation.options.io, program));
-  creation.listener = TRY(sys::ListenUnix(creation.paths.start_socket, 0600, SOCK_SEQPACKET));
+  if (!creation.starts_it)
+    creation.listener = TRY(sys::ListenUnix(creation.paths.start_socket, 0600, SOCK_SEQPACKET));
   return {};
 }
 
@@ -158,6 +158,7 @@ Status Clone(Creation& creation) {
                                         BecomeContainer(creation, sync);
                                       }));
   creation.sync = std::move(ours);
+  creation.state.start_ticks = TRY(sys::ReadProcessStat(creation.process.pid)).start_ticks;
   for (OpenedNamespace& each : creation.namespaces)
     if (each.flag == CLONE_NEWNET) creation.network = std::move(each.fd);
   creation.cgroup.placeholder.End();
@@ -248,6 +249,10 @@ Status RunRuntimeHooks(Creation& creation) {
 }
 
 Status AwaitReady(Creation& creation) {
+  // For exec, and for the hooks that come later.
+  TRY(WriteFileAtomically(creation.paths.config, creation.config_text));
+  creation.state.pid = creation.process.pid;
+  creation.record = TRY(WriteStateAside(creation.paths, creation.state));
   TRY(ExpectSync(creation.sync.get(), SyncKind::kReady));
   return {};
 }
@@ -268,9 +273,8 @@ void RemovePid(Creation& creation) noexcept {
 }
 
 Status RecordCreated(Creation& creation) {
-  creation.state.pid = creation.process.pid;
-  creation.state.start_ticks = TRY(sys::ReadProcessStat(creation.process.pid)).start_ticks;
-  TRY(WriteStateFile(creation.paths, creation.state));
+  TRY(creation.record.Commit());
+  if (creation.starts_it) return {};
   return OrLastWord(creation, SendSync(creation.sync.get(), SyncKind::kCreated));
 }
 
@@ -309,13 +313,14 @@ constexpr Step<Creation> kCreateSteps[] = {
      "While the container process mounts; the device program decides from here on.", LimitCgroup},
     {"run-runtime-hooks", "posix_spawn(3)", "config.md#createruntime-hooks",
      "In our namespaces, when the container's mounts are there.", RunRuntimeHooks},
-    {"await-ready", "recvmsg(2)", "runtime.md#lifecycle",
-     "The container process is done, or its Error is ours.", AwaitReady},
+    {"await-ready", "write(2), recvmsg(2)", "runtime.md#lifecycle",
+     "The container process is done, or its Error is ours. Meanwhile its records are written.",
+     AwaitReady},
     {"apply-last-limits", "write(2)", "config-linux.md#control-groups",
      "Limits that could have hit our own preparation: memory.max, pids.max.", ApplyLastLimits},
     {"write-pid-file", "sendmsg(2), open(2), write(2), rename(2)", "-",
      "Supervisors read it as soon as `create` returns.", WritePid, RemovePid, "removes it"},
-    {"record-created", "write(2), rename(2), sendmsg(2)", "runtime.md#lifecycle",
+    {"record-created", "rename(2), sendmsg(2)", "runtime.md#lifecycle",
      "From here on the container lives without us.", RecordCreated},
 };
 
@@ -373,7 +378,8 @@ StateFile InitialState(const Plan& plan, const oci::Spec& spec) {
 constexpr StepTime kReadConfig{.step = "read-config", .spec = "bundle.md#container-format"};
 constexpr StepTime kMakePlan{.step = "make-plan", .spec = "-"};
 
-Result<oci::State> CreateUnnamed(const Runtime& runtime, const CreateOptions& options) {
+Status CreateUnnamed(const Runtime& runtime, const CreateOptions& options, bool starts_it,
+                     const std::function<void(Startable)>& then) {
   TRY(ValidateId(options.id));
   const std::string bundle = Absolute(options.bundle);
   const std::string file =
@@ -396,14 +402,16 @@ Result<oci::State> CreateUnnamed(const Runtime& runtime, const CreateOptions& op
                     .config_text = text,
                     .paths = PathsOf(runtime.root, options.id),
                     .state = InitialState(plan, spec),
-                    .listen_fds = ListenFds()};
+                    .listen_fds = ListenFds(),
+                    .starts_it = starts_it};
   if (creation.state.owner_uid != 0) TRY(CheckUnprivileged(spec));
   TRY(CheckKeptFds(options.io, creation.listen_fds));
   if (runtime.observer.done) creation.trace.emplace(TRY(TraceMemory::Make()));
   const Status created = RunSteps(CreateSteps(), creation, runtime.observer);
+  if (created.has_value())
+    then({std::move(creation.state), std::move(creation.lock), std::move(creation.sync)});
   if (creation.trace) creation.trace->Report("container", runtime.observer);
-  if (!created.has_value()) return created.error();
-  return ToOciState(creation.state, oci::ContainerStatus::kCreated);
+  return created;
 }
 
 }  // namespace
@@ -414,9 +422,18 @@ std::string NotifyDirectory(const Runtime& runtime, const std::string& id) {
   return PathsOf(runtime.root, id).directory + "/notify";
 }
 
+Status CreateToStart(const Runtime& runtime, const CreateOptions& options,
+                     const std::function<void(Startable)>& then) {
+  const Status created = CreateUnnamed(runtime, options, true, then);
+  return created.has_value() ? created : Within("create container " + options.id, created.error());
+}
+
 Result<oci::State> Create(const Runtime& runtime, const CreateOptions& options) {
-  Result<oci::State> state = CreateUnnamed(runtime, options);
-  if (!state.has_value()) return Within("create container " + options.id, state.error());
+  oci::State state;
+  const Status created = CreateUnnamed(runtime, options, false, [&](const Startable& made) {
+    state = ToOciState(made.file, oci::ContainerStatus::kCreated);
+  });
+  if (!created.has_value()) return Within("create container " + options.id, created.error());
   return state;
 }
 

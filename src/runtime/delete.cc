@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -42,8 +43,9 @@ Status EndProcesses(const StateFile& file) {
 }
 
 Status EndByForce(Deletion& deletion) {
+  if (!deletion.force) return {};
   const Result<StateFile> file = ReadStateFile(deletion.paths);
-  return deletion.force && file.has_value() ? EndProcesses(*file) : Status();
+  return file.has_value() ? EndProcesses(*file) : Status();
 }
 
 // The state is damaged: what config.json says of the cgroup, in which all processes are.
@@ -78,8 +80,12 @@ Status TakeStopped(Deletion& deletion) {
   return {};
 }
 
+// A cgroup that can be removed has no process: then there is nobody to end.
 Status EndAll(Deletion& deletion) {
-  return deletion.file ? EndProcesses(*deletion.file) : Status();
+  if (!deletion.file) return {};
+  const bool gone = !IsAlive(*deletion.file) && !deletion.file->cgroup.empty() &&
+                    ::rmdir(deletion.file->cgroup.c_str()) == 0;
+  return gone ? Status() : EndProcesses(*deletion.file);
 }
 
 // A scope without processes ends by itself: that systemd cannot be asked is no reason to keep the
@@ -113,7 +119,13 @@ Status RemoveRdt(Deletion& deletion) {
                              : Status();
 }
 
-Status RemoveState(Deletion& deletion) { return RemoveTree(deletion.paths.directory); }
+// Nearly always there are these files alone.
+Status RemoveState(Deletion& deletion) {
+  const StatePaths& paths = deletion.paths;
+  for (const std::string* file : {&paths.state, &paths.config, &paths.start_socket})
+    ::unlink(file->c_str());
+  return ::rmdir(paths.directory.c_str()) == 0 ? Status() : RemoveTree(paths.directory);
+}
 
 // config.md#poststop: a failing hook is a warning, and the next one runs.
 Status RunPoststop(Deletion& deletion) {

@@ -69,12 +69,8 @@ Status JoinContainer(NewProcess& process) {
 void RunExecProcess(NewProcess process) noexcept {
   const StepObserver observer = ObserverOf(process.setup);
   Status status = RunSteps(EnterSteps().subspan(kByJoiner), process, observer);
-  if (status.has_value()) {
-    // The pid file is written, the score set: only now may the program run.
-    const Result<UniqueFd> go = ExpectSync(process.conversation, SyncKind::kCreated);
-    if (!go.has_value()) ::_exit(1);
-    status = RunSteps(ProgramSteps(), process, observer);
-  }
+  process.awaits_go = true;  // until the pid file is written, the score set
+  if (status.has_value()) status = RunSteps(ProgramSteps(), process, observer);
   if (!status.has_value()) (void)SendFailure(process.conversation, status.error());
   ::_exit(1);
 }

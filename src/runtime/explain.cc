@@ -198,6 +198,7 @@ constexpr Detail kDetails[] = {
        return If(!process.apparmor_profile.empty() || !process.selinux_label.empty(),
                  process.apparmor_profile + process.selinux_label);
      }},
+    {"await-go", [](const Plan&) { return std::string(kNothing); }},
     {"load-seccomp-privileged", [](const Plan& p) { return Filter(p, true); }},
     {"load-seccomp", [](const Plan& p) { return Filter(p, false); }},
     {"set-user", User},

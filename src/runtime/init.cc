@@ -182,8 +182,8 @@ struct Caller {
   bool traces = false;  // it has given its end of the connection a name
 };
 
-// Until `start` connects. The runtime's death before kCreated ends this process: no state names
-// it yet.
+// Until `start` connects. The runtime's death before kCreated ends this process:
+// no state names it yet.
 Result<Caller> AwaitStart(const NewProcess& process) {
   TRY(ExpectSync(process.conversation, SyncKind::kCreated));
   ::close(process.conversation);
@@ -211,14 +211,20 @@ Status RunProgramSteps(NewProcess& process, bool traced) {
 std::span<const Step<NewProcess>> ContainerSteps() { return kContainerSteps; }
 
 void RunContainerProcess(NewProcess process) noexcept {
-  Status status = RunSteps(ContainerSteps(), process, ObserverOf(process.setup));
+  const StepObserver observer = ObserverOf(process.setup);
+  Status status = RunSteps(ContainerSteps(), process, observer);
   if (!status.has_value()) Fail(process, status.error());
 
-  const Result<Caller> caller = AwaitStart(process);
-  if (!caller.has_value()) ::_exit(1);
-  process.conversation = caller->connection;
-  ::close(process.setup.listener);
-  status = RunProgramSteps(process, caller->traces);
+  if (process.setup.listener < 0) {  // `run`: no `start` will come
+    process.awaits_go = true;
+    status = RunSteps(ProgramSteps(), process, observer);
+  } else {
+    const Result<Caller> caller = AwaitStart(process);
+    if (!caller.has_value()) ::_exit(1);
+    process.conversation = caller->connection;
+    ::close(process.setup.listener);
+    status = RunProgramSteps(process, caller->traces);
+  }
   Fail(process, status.has_value() ? Error{Code::kProtocol, 0, "no program"} : status.error());
 }
 

@@ -51,8 +51,16 @@ Status LabelProgram(NewProcess& process) {
   return labelled;
 }
 
+// All that can be done before it has been done; what comes may not even allow recvmsg(2).
+Status AwaitGo(NewProcess& process) {
+  if (process.awaits_go) TRY(ExpectSync(process.conversation, SyncKind::kCreated));
+  process.awaits_go = false;
+  return {};
+}
+
 // The filter, and its listener on the way to whoever waits for it.
 Status FilterNow(NewProcess& process) {
+  TRY(AwaitGo(process));
   const UniqueFd listener = TRY(LoadSeccomp(*process.setup.seccomp));
   if (!listener) return {};
   TRY(SendSync(process.conversation, SyncKind::kSeccompListener, listener.get()));
@@ -128,6 +136,10 @@ constexpr Step<NewProcess> kProgramSteps[] = {
      "execCPUAffinity.final, once nothing of ours has to run.", PinToCpus},
     {"set-no-new-privs", "prctl(2)", "config.md#linux-process",
      "execve can no longer raise privileges through set-uid files.", ForbidNewPrivileges},
+    {"await-go", "recvmsg(2)", "runtime.md#start",
+     "Of `run` and `exec`, whose runtime writes its records meanwhile; `start` has been waited "
+     "for.",
+     AwaitGo},
     {"load-seccomp", "seccomp(2)", "config-linux.md#seccomp",
      "From here on only execve, write and exit are needed, and what the hooks need.",
      FilterWithoutPrivilege},

@@ -7,6 +7,7 @@
 
 #include "coracle/base/id.h"
 #include "coracle/sys/socket.h"
+#include "create.h"
 #include "hooks.h"
 #include "launch.h"
 #include "loaded.h"
@@ -30,6 +31,7 @@ Status CheckCreated(const StatePaths& paths, const StateFile& file) {
 }
 
 Status TakeCreated(Starting& starting) {
+  if (starting.connection) return {};  // made by us
   starting.lock = TRY(LockState(starting.paths));
   starting.file = TRY(ReadStateFile(starting.paths));
   return CheckCreated(starting.paths, starting.file);
@@ -37,6 +39,10 @@ Status TakeCreated(Starting& starting) {
 
 // Connected: from this moment the container counts as started, whatever becomes of us.
 Status Connect(Starting& starting) {
+  if (starting.connection) {
+    const Status told = SendSync(starting.connection.get(), SyncKind::kCreated);
+    return told.has_value() ? told : Status(LastWordOf(starting.connection.get(), told.error()));
+  }
   Result<UniqueFd> connection =
       sys::ConnectUnix(starting.paths.start_socket, SOCK_SEQPACKET, starting.trace.has_value());
   ::unlink(starting.paths.start_socket.c_str());
@@ -86,6 +92,25 @@ std::span<const Step<Starting>> StartSteps() { return kStartSteps; }
 
 Status Start(const Runtime& runtime, const std::string& id) {
   return Named("start", id, StartUnnamed(runtime, id));
+}
+
+Result<pid_t> Run(const Runtime& runtime, const CreateOptions& options,
+                  const std::function<Status(const oci::State&)>& before_start) {
+  Starting starting{.runtime = runtime, .paths = PathsOf(runtime.root, options.id)};
+  Status started;
+  TRY(CreateToStart(runtime, options, [&](Startable created) {
+    started = before_start(ToOciState(created.file, oci::ContainerStatus::kCreated));
+    starting.lock = std::move(created.lock);
+    starting.file = std::move(created.file);
+    starting.connection = std::move(created.sync);
+    if (started.has_value())
+      started = Named("start", options.id, RunSteps(StartSteps(), starting, runtime.observer));
+  }));
+  if (started.has_value()) return starting.file.pid;
+  starting.lock.reset();
+  const Status deleted = Delete(runtime, options.id, true);
+  if (!deleted.has_value() && runtime.warn) runtime.warn(deleted.error().message);
+  return started.error();
 }
 
 }  // namespace coracle::runtime

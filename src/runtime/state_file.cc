@@ -81,6 +81,10 @@ Status WriteStateFile(const StatePaths& paths, const StateFile& state) {
   return WriteFileAtomically(paths.state, PrintJson(ToJson(state)));
 }
 
+Result<PendingFile> WriteStateAside(const StatePaths& paths, const StateFile& state) {
+  return PendingFile::Write(paths.state, PrintJson(ToJson(state)));
+}
+
 Result<StateFile> ReadStateFile(const StatePaths& paths) {
   const Result<std::string> text = ReadFile(paths.state);
   if (!text.has_value())

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "coracle/base/file.h"
 #include "coracle/base/result.h"
 #include "coracle/base/unique_fd.h"
 #include "coracle/oci/spec.h"
@@ -48,6 +49,8 @@ StatePaths PathsOf(const std::string& root, const std::string& id);
 
 Status WriteStateFile(const StatePaths& paths, const StateFile& state);
 // kNotFound "container does not exist" when there is none.
+// In two steps: what is written can wait for its moment.
+Result<PendingFile> WriteStateAside(const StatePaths& paths, const StateFile& state);
 Result<StateFile> ReadStateFile(const StatePaths& paths);
 Result<oci::Spec> ReadConfigCopy(const StatePaths& paths);
 

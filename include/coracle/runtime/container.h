@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -79,6 +80,11 @@ std::string NotifyDirectory(const Runtime& runtime, const std::string& id);
 // runtime.md#start. Returns when execve(2) of the user's program has succeeded, or with the error
 // that ended the container process.
 Status Start(const Runtime& runtime, const std::string& id);
+
+// Both, by one process, which the container then need not wait for as it would for a stranger.
+// `before_start` is called in between. Whatever fails: the container is gone again.
+Result<pid_t> Run(const Runtime& runtime, const CreateOptions& options,
+                  const std::function<Status(const oci::State&)>& before_start);
 
 // Facts first, state derived: is the process of that pid and start time alive, has it started,
 // is its cgroup frozen.

@@ -44,32 +44,31 @@ Arguments::Arguments(const char* name, const char* description)
   Flag("-h,--help", help_, "show this help");
 }
 
-void Arguments::Add(const char* names, int has_arg, const char* kind, const char* help, Take take) {
+void Arguments::Add(const char* names, Kind kind, const char* help, Take take) {
   const bool short_too = names[1] != '-';
   options_.push_back({.letter = short_too ? names[1] : '\0',
                       .name = names + (short_too ? std::strlen("-x,--") : std::strlen("--")),
-                      .has_arg = has_arg,
                       .kind = kind,
                       .help = help,
                       .take = std::move(take)});
 }
 
 void Arguments::Flag(const char* names, bool& out, const char* help) {
-  Add(names, optional_argument, "true or false", help, [&out](const char* value) {
+  Add(names, {optional_argument, "true or false"}, help, [&out](const char* value) {
     out = value == nullptr || std::strcmp(value, "true") == 0;
     return out || std::strcmp(value, "false") == 0;
   });
 }
 
 void Arguments::Text(const char* names, std::string& out, const char* help) {
-  Add(names, required_argument, "TEXT", help, [&out](const char* value) {
+  Add(names, {required_argument, "TEXT"}, help, [&out](const char* value) {
     out = value;
     return true;
   });
 }
 
 void Arguments::Texts(const char* names, Words& out, const char* help) {
-  Add(names, required_argument, "TEXT ...", help, [&out](const char* value) {
+  Add(names, {required_argument, "TEXT ..."}, help, [&out](const char* value) {
     out.emplace_back(value);
     return true;
   });
@@ -77,7 +76,7 @@ void Arguments::Texts(const char* names, Words& out, const char* help) {
 
 template <class T>
 void Arguments::AddNumber(const char* names, T& out, const char* help) {
-  Add(names, required_argument, "NUMBER", help,
+  Add(names, {required_argument, "NUMBER"}, help,
       [&out](const char* value) { return cli::Parse(value, out); });
 }
 
@@ -96,7 +95,7 @@ void Arguments::Number(const char* names, std::optional<std::uint16_t>& out, con
 
 void Arguments::FlagWithValue(const char* name, const char* if_bare, std::string& out,
                               const char* help) {
-  Add(name, optional_argument, "TEXT", help, [&out, if_bare](const char* value) {
+  Add(name, {optional_argument, "TEXT"}, help, [&out, if_bare](const char* value) {
     out = value == nullptr ? if_bare : value;
     return true;
   });
@@ -123,10 +122,10 @@ Result<const Arguments::Option*> Arguments::Next(std::vector<char*>& words) cons
   std::vector<option> names;
   for (const Option& each : options_) {
     names.push_back(
-        {each.name, each.has_arg, nullptr, kFirstLong + static_cast<int>(names.size())});
+        {each.name, each.kind.has_arg, nullptr, kFirstLong + static_cast<int>(names.size())});
     if (each.letter == '\0') continue;
     letters += each.letter;
-    if (each.has_arg == required_argument) letters += ':';
+    if (each.kind.has_arg == required_argument) letters += ':';
   }
   names.push_back({});
   const int argc = static_cast<int>(words.size()) - 1;
@@ -141,7 +140,7 @@ Result<const Arguments::Option*> Arguments::Next(std::vector<char*>& words) cons
   for (const Option& each : options_)
     if (found == each.letter) return &each;
   const Option& option = options_[static_cast<std::size_t>(found - kFirstLong)];
-  const bool apart = option.has_arg == required_argument && optarg == word.data();
+  const bool apart = option.kind.has_arg == required_argument && optarg == word.data();
   const std::string_view given = apart ? words[static_cast<std::size_t>(optind) - 2] : word;
   if (given.substr(2, given.find('=') - 2) != option.name) return Unexpected(std::string(given));
   return &option;
@@ -170,8 +169,8 @@ Result<bool> Arguments::Parse(const Words& words) {
   opterr = optind = 0;  // from the beginning, and without a word from getopt_long(3) itself
   while (const Option* option = TRY(Next(pointers))) {
     if (!option->take(optarg))
-      return BadArgument("--" + std::string(option->name) + ": got \"" + optarg + "\"; allowed: " +
-                         option->kind);
+      return BadArgument("--" + std::string(option->name) + ": got \"" + optarg +
+                         "\"; allowed: " + option->kind.name);
   }
   if (help_) {
     const std::string help = Help();
@@ -195,7 +194,7 @@ std::string Arguments::Help() const {
   for (const Option& each : options_) {
     std::string names = each.letter == '\0' ? "" : "-" + std::string(1, each.letter) + ",";
     names += "--" + std::string(each.name);
-    if (each.has_arg == required_argument) names += " " + std::string(each.kind);
+    if (each.kind.has_arg == required_argument) names += " " + std::string(each.kind.name);
     text += Padded(std::move(names)) + each.help + "\n";
   }
   return footer_.empty() ? text : text + "\n" + footer_;

@@ -45,11 +45,14 @@ class Arguments {
  private:
   // False: the value is not of the kind. Null where the option stands alone.
   using Take = std::function<bool(const char* value)>;
+  struct Kind {
+    int has_arg;       // as getopt_long(3) calls it
+    const char* name;  // of the value, in help and errors
+  };
   struct Option {
     char letter;  // 0: none
     const char* name;
-    int has_arg;       // as getopt_long(3) calls it
-    const char* kind;  // of the value, in help and errors
+    Kind kind;
     const char* help;
     Take take;
   };
@@ -60,7 +63,7 @@ class Arguments {
     bool required;
   };
 
-  void Add(const char* names, int has_arg, const char* kind, const char* help, Take take);
+  void Add(const char* names, Kind kind, const char* help, Take take);
   template <class T>
   void AddNumber(const char* names, T& out, const char* help);
   Result<const Option*> Next(std::vector<char*>& words) const;

@@ -11,6 +11,8 @@
 
 #include <string_view>
 
+extern "C" bool coracle_image_is_read_only;  // of main.cc
+
 namespace {
 
 // As main.cc names them to ProtectOwnBinary.
@@ -59,7 +61,8 @@ extern "C" void CoracleExecuteReadOnlyImage(long* stack) {
   const long own = Call(__NR_open, Address("/proc/self/exe"), O_RDONLY | O_CLOEXEC);
   if (own < 0) return;
   const bool known = Call(__NR_fstatfs, own, Address(&filesystem), 0) == 0;
-  if (known && (filesystem.f_flags & ST_RDONLY) == 0) {
+  coracle_image_is_read_only = known && (filesystem.f_flags & ST_RDONLY) != 0;
+  if (known && !coracle_image_is_read_only) {
     const long image =
         Call(__NR_open_tree, own, Address(""), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
     attributes.attr_set = MOUNT_ATTR_RDONLY;

@@ -10,6 +10,11 @@
 #include "hints.h"
 #include "version.h"
 
+// Set by entry.cc, where there is one, when it has seen that it is so.
+extern "C" {
+bool coracle_image_is_read_only = false;
+}
+
 namespace coracle::runtime::cli {
 namespace {
 
@@ -152,8 +157,10 @@ int Main(int argc, char** argv) {
   Context context;
   // Another program, that makes no container: nothing here applies to it.
   if (argc > 1 && std::string_view(argv[1]) == "image") return Fail(context, ExecImage(argv + 1));
-  const auto own = ProtectOwnBinary(argv, environ, {"create", "run", "exec"});
-  if (!own.has_value()) return Fail(context, own.error());
+  if (!coracle_image_is_read_only) {
+    const auto own = ProtectOwnBinary(argv, environ, {"create", "run", "exec"});
+    if (!own.has_value()) return Fail(context, own.error());
+  }
   GlobalOptions options;
   Arguments arguments("coracle", "Runs containers as the OCI runtime specification says.");
   AddGlobalOptions(arguments, options);

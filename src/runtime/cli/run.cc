@@ -8,28 +8,16 @@
 namespace coracle::runtime::cli {
 namespace {
 
-// What a failing verb leaves of the container goes, and the failure is what counts.
-Error GiveUp(const Context& context, const std::string& id, Error error) {
-  const auto deleted = Delete(context.runtime, id, true);
-  if (!deleted.has_value()) context.log.Warning(deleted.error().message);
-  return error;
+Status RunDetached(const Context& context, const CreateOptions& options) {
+  Notify notify;
+  const auto before_start = [&](const oci::State&) {
+    return notify.Open(context.runtime, options.id);
+  };
+  const Result<pid_t> pid = Run(context.runtime, options, before_start);
+  return pid.has_value() ? notify.AwaitReady(*pid) : Status(pid.error());
 }
 
-Status CreateAndStart(const Context& context, const CreateOptions& options) {
-  const oci::State state = TRY(Create(context.runtime, options));
-  Notify notify;
-  Status started = notify.Open(context.runtime, options.id);
-  if (started.has_value()) started = Start(context.runtime, options.id);
-  if (!started.has_value()) return GiveUp(context, options.id, std::move(started).error());
-  return notify.AwaitReady(state.pid);
-}
-
-Result<int> StartAndWait(const Context& context, const std::string& id, pid_t pid,
-                         Foreground& foreground) {
-  TRY(foreground.Attach());
-  Notify notify;
-  TRY(notify.Open(context.runtime, id));
-  TRY(Start(context.runtime, id));
+Result<int> Wait(const Context& context, pid_t pid, Foreground& foreground, Notify& notify) {
   bool told = false;
   return foreground.Wait(pid, {.fd = notify.fd(), .readable = [&] {
                                  // The caller knows us, not the program; what is said later is not
@@ -44,12 +32,16 @@ Result<int> StartAndWait(const Context& context, const std::string& id, pid_t pi
 
 Result<int> RunInForeground(const Context& context, CreateOptions& options, bool keep) {
   Foreground foreground;
+  Notify notify;
   TRY(foreground.Prepare());
   options.io.console_fd = foreground.console_fd();
-  const oci::State state = TRY(Create(context.runtime, options));
-  auto code = StartAndWait(context, options.id, state.pid, foreground);
-  if (!code.has_value()) return GiveUp(context, options.id, std::move(code).error());
-  if (!keep) TRY(Delete(context.runtime, options.id));
+  const pid_t pid = TRY(Run(context.runtime, options, [&](const oci::State&) -> Status {
+    TRY(foreground.Attach());
+    return notify.Open(context.runtime, options.id);
+  }));
+  const Result<int> code = Wait(context, pid, foreground, notify);
+  // What we cannot wait for shall not go on.
+  if (!keep || !code.has_value()) TRY(Delete(context.runtime, options.id, !code.has_value()));
   return code;
 }
 
@@ -69,7 +61,7 @@ Result<int> RunRun(Context& context, const Words& words) {
   arguments.Flag("--no-subreaper", no_subreaper, "do not reap the orphans of the container");
   if (!TRY(arguments.Parse(words))) return 0;
   if (detach) {
-    TRY(CreateAndStart(context, options));
+    TRY(RunDetached(context, options));
     return 0;
   }
   if (!options.io.console_socket.empty()) {
