@@ -81,7 +81,8 @@ def parse(output, outcome):
 
 def run(program: pathlib.Path, runtime: pathlib.Path, timeout_s):
     outcome = Outcome()
-    with tempfile.TemporaryDirectory(prefix="conformance-") as scratch:
+    # A container that goes on running may write there still.
+    with tempfile.TemporaryDirectory(prefix="conformance-", ignore_cleanup_errors=True) as scratch:
         os.chmod(scratch, 0o755)  # the root of a user namespace has to get to its bundle
         env = dict(os.environ, RUNTIME=str(runtime), TMPDIR=scratch)
         try:
@@ -91,6 +92,7 @@ def run(program: pathlib.Path, runtime: pathlib.Path, timeout_s):
         except subprocess.TimeoutExpired as late:
             parse((late.stdout or b"").decode(errors="replace"), outcome)
             outcome.end = f"did not end within {timeout_s} s"
+            remove_containers(runtime)
             return outcome
     parse(result.stdout, outcome)
     remark = re.search(r'"error": "(.*)"', result.stdout)
