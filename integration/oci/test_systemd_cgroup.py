@@ -334,18 +334,21 @@ class UserScopeBundle(UserBundle):
         return name
 
 
-@pytest.fixture
-def users(runtime_program, directory, probe):
-    """As a service of the user's manager: from a login session no process may be moved there."""
+@pytest.fixture(params=["service", "session"])
+def users(request, runtime_program, directory, probe):
+    """As a service of the user's manager, or outside of it as in a login session, from where the
+    user may move no process to the manager's cgroups."""
     if "vm.init=" not in pathlib.Path("/proc/cmdline").read_text():
         pytest.skip("adds a user: only in the VM")
     for command in (["groupadd", "--gid", str(UID), NAME],
                     ["useradd", "--uid", str(UID), "--gid", str(UID), NAME]):
         subprocess.run(command, check=False, capture_output=True)
     systemctl("start", f"user@{UID}.service")
-    as_user = ["setpriv", "--reuid", str(UID), "--regid", str(UID), "--init-groups", "env",
-               f"XDG_RUNTIME_DIR=/run/user/{UID}"]
-    prefix = [*as_user, "systemd-run", "--user", "--pipe", "--wait", "--quiet", "--"]
+    prefix = ["setpriv", "--reuid", str(UID), "--regid", str(UID), "--init-groups", "env",
+              f"XDG_RUNTIME_DIR=/run/user/{UID}"]
+    show_units = [*prefix, "systemctl", "--user", "show", "--value"]
+    if request.param == "service":
+        prefix += ["systemd-run", "--user", "--pipe", "--wait", "--quiet", "--"]
     runtime = AsSomebody(runtime_program, directory, prefix, directory / "user/state")
     (directory / "user").mkdir()
     User.own(directory / "user")
@@ -353,8 +356,7 @@ def users(runtime_program, directory, probe):
     runtime.command = lambda *words, **how: plain("--systemd-cgroup", *words, **how)
     bundle = UserScopeBundle(runtime, directory, probe, OWN_ID)
     bundle.show = lambda *words: subprocess.run(
-        [*as_user, "systemctl", "--user", "show", "--value", *words], capture_output=True,
-        text=True, check=True).stdout.split()
+        [*show_units, *words], capture_output=True, text=True, check=True).stdout.split()
     yield bundle
     left = bundle.close()
     assert not left, left

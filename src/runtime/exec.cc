@@ -15,6 +15,7 @@
 #include "launch.h"
 #include "loaded.h"
 #include "sync.h"
+#include "systemd_manager.h"
 
 namespace coracle::runtime {
 namespace {
@@ -85,6 +86,7 @@ Status Compile(Execution& execution) {
 
 Status OpenParts(Execution& execution) {
   execution.console = TRY(ConnectConsoleOf(execution.options.io, &execution.program));
+  if (execution.state.user_manager) TRY(EnterUserManager(execution.state.cgroup));
   if (!execution.state.cgroup.empty())
     execution.cgroup = TRY(OpenCgroup(execution.state.cgroup, execution.options.cgroup));
   else if (!execution.options.cgroup.empty())

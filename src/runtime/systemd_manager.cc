@@ -10,6 +10,7 @@
 #include <iterator>
 #include <memory>
 
+#include "coracle/runtime/cgroup.h"
 #include "coracle/runtime/own_binary.h"
 #include "coracle/sys/namespaces.h"
 #include "coracle/sys/process.h"
@@ -57,6 +58,14 @@ Result<Cgroup> EnterScope(CgroupPlan plan, pid_t placeholder) {
       "systemd: unit " + plan.unit->name + " has started, but a process of it is in " + plan.path};
 }
 
+// "/a/b/c" and "/a/bc" -> "/a"
+std::string CommonDirectory(const std::string& one, const std::string& other) {
+  const auto differ = std::ranges::mismatch(one, other);
+  if (differ.in1 == one.end() && (differ.in2 == other.end() || *differ.in2 == '/')) return one;
+  if (differ.in2 == other.end() && *differ.in1 == '/') return other;
+  return one.substr(0, std::string(one.begin(), differ.in1).rfind('/'));
+}
+
 }  // namespace
 
 Result<Placeholder> Placeholder::Start() {
@@ -101,6 +110,16 @@ Result<CgroupPlan> PlanSystemdCgroup(const CgroupHost& host, const oci::Spec& sp
   return plan;
 }
 
+Status EnterUserManager(const std::string& cgroup) {
+  const std::string own = TRY(CgroupMount()) + TRY(CgroupOfProcess(::getpid()));
+  const std::string common = CommonDirectory(own, cgroup);
+  if (::access((common + "/cgroup.procs").c_str(), W_OK) == 0) return {};
+  const std::string pid = std::to_string(::getpid());
+  return Ask("start", {.name = "coracle-" + pid + ".scope", .user_manager = true},
+             {{.name = "Description", .signature = "s", .value = "coracle at work"},
+              {.name = "PIDs", .signature = "au", .value = Json::array({::getpid()})}});
+}
+
 Result<Cgroup> StartScope(const CgroupPlan& plan) {
   Placeholder placeholder = TRY(Placeholder::Start());
   std::vector<UnitProperty> properties = plan.unit->start_properties;
@@ -108,6 +127,10 @@ Result<Cgroup> StartScope(const CgroupPlan& plan) {
       {.name = "PIDs", .signature = "au", .value = Json::array({placeholder.pid()})});
   TRY(Ask("start", *plan.unit, properties));
   Result<Cgroup> cgroup = EnterScope(plan, placeholder.pid());
+  if (cgroup.has_value() && plan.unit->user_manager) {
+    if (Status entered = EnterUserManager(cgroup->path); !entered.has_value())
+      cgroup = std::move(entered).error();
+  }
   if (cgroup.has_value()) {
     cgroup->placeholder = std::move(placeholder);
   } else {

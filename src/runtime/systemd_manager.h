@@ -22,6 +22,11 @@ Result<CgroupPlan> PlanSystemdCgroup(const CgroupHost& host, const oci::Spec& sp
 // Leaves nothing when it fails.
 Result<Cgroup> StartScope(const CgroupPlan& plan);
 
+// Moves this process to a scope of its own below the user's manager, unless it may move processes
+// to `cgroup` from where it is. cgroups(7): that takes the right to write to the nearest cgroup
+// above both, and what is above a login session and the user's manager is root's.
+Status EnterUserManager(const std::string& cgroup);
+
 // Properties that are not named stay. Those that only a new unit can have are left out.
 Status SetUnitProperties(const SystemdUnit& unit, const std::vector<UnitProperty>& properties);
 
