@@ -71,20 +71,23 @@ void WatchContainer(Daemon& daemon, const Container& container) {
 
 void RecordExit(Daemon& daemon, Container& container, const shim::ExitStatus& status) {
   bool first = false;
-  const Status written = container.Change(*daemon.database, [&](ContainerRecord& record) {
-    if (record.finished_at_ns != 0) return;
-    first = true;
-    record.finished_at_ns = status.exited_at_unix_ns != 0
-                                ? static_cast<std::int64_t>(status.exited_at_unix_ns)
-                                : NowUnixNs();
-    record.exit_code = static_cast<std::int32_t>(status.code);
-    record.reason = ReasonOf(status);
-    record.pid = 0;
-  });
-  LogFailure(daemon, "record the exit of " + container.id, written);
-  if (!first) return;
-  SendEvent(daemon, v1::CONTAINER_STOPPED_EVENT, container.Read());
-  LogFailure(daemon, "clean up after " + container.id, CleanUpContainer(daemon, container));
+  {
+    const std::lock_guard telling(container.telling);
+    const Status written = container.Change(*daemon.database, [&](ContainerRecord& record) {
+      if (record.finished_at_ns != 0) return;
+      first = true;
+      record.finished_at_ns = status.exited_at_unix_ns != 0
+                                  ? static_cast<std::int64_t>(status.exited_at_unix_ns)
+                                  : NowUnixNs();
+      record.exit_code = static_cast<std::int32_t>(status.code);
+      record.reason = ReasonOf(status);
+      record.pid = 0;
+    });
+    LogFailure(daemon, "record the exit of " + container.id, written);
+    if (first) SendEvent(daemon, v1::CONTAINER_STOPPED_EVENT, container.Read());
+  }
+  if (first)
+    LogFailure(daemon, "clean up after " + container.id, CleanUpContainer(daemon, container));
 }
 
 Status CleanUpContainer(Daemon& daemon, Container& container) {
@@ -135,6 +138,7 @@ Status RemoveOneContainer(Daemon& daemon, Container& container) {
   container.removed = true;
   daemon.containers.Remove(container.id);
   daemon.container_names.Release(ContainerName(record), container.id);
+  const std::lock_guard telling(container.telling);
   SendEvent(daemon, v1::CONTAINER_DELETED_EVENT, record);
   return {};
 }

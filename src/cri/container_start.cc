@@ -66,6 +66,7 @@ Result<v1::StartContainerResponse> StartContainer(Daemon& daemon,
     return Error{Code::kWrongState, 0,
                  "start container " + container->id + ": its pod sandbox is not ready"};
   }
+  const std::lock_guard telling(container->telling);
   const std::int64_t started_at_ns = NowUnixNs();
   const Result<pid_t> started = client->Start(container->id, "", After(kShimTimeout));
   if (!started.has_value()) {

@@ -23,9 +23,12 @@ class FakeClient : public shim::Client {
     return ::getpid();
   }
   Result<pid_t> Start(const std::string&, const std::string&, Clock::time_point) override {
-    const std::lock_guard lock(shims_.mutex);
-    if (!shims_.start_error.empty()) return Error{Code::kInvalidConfig, 0, shims_.start_error};
-    shims_.tasks.at(bundle_).started = true;
+    {
+      const std::lock_guard lock(shims_.mutex);
+      if (!shims_.start_error.empty()) return Error{Code::kInvalidConfig, 0, shims_.start_error};
+      shims_.tasks.at(bundle_).started = true;
+    }
+    if (shims_.before_start_answers) shims_.before_start_answers(bundle_);
     return ::getpid();
   }
   Result<shim::TaskState> State(const std::string& id, const std::string&,

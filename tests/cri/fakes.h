@@ -2,6 +2,7 @@
 // what exists, so that a test can see that nothing is left. Namespaces, mounts and files are real.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -71,6 +72,7 @@ struct FakeShims {
   std::mutex mutex;
   std::map<std::string, FakeTask> tasks;
   std::string start_error;  // what Start answers, if anything
+  std::function<void(const std::string& bundle)> before_start_answers;
   void End(const std::string& bundle, shim::ExitStatus exit);
 };
 

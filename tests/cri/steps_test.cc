@@ -2,6 +2,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <thread>
+#include <vector>
+
 #include "container_create.h"
 #include "coracle/base/file.h"
 #include "fakes.h"
@@ -183,6 +187,29 @@ TEST_F(Steps, ExitsAreRecordedWithTheirReason) {
   EXPECT_EQ(status.reason(), "OOMKilled");
   EXPECT_EQ(status.finished_at(), 42);
   RemovePod(*pod);
+}
+
+TEST_F(Steps, TheEndIsToldAfterTheStart) {
+  const auto events = daemon().events.Subscribe();
+  const auto pod = RunPod();
+  const auto id = Create(pod.value_or(""));
+  ASSERT_TRUE(id.has_value()) << id.error().message;
+  fake.shims.before_start_answers = [&](const std::string& bundle) {
+    fake.shims.End(bundle, {.code = 0, .exited_at_unix_ns = 1});
+    // Another thread hears of it, and would have the time to tell.
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  };
+  EXPECT_TRUE(Start(*id).has_value());
+  WaitForExit(*id);
+  RemovePod(*pod);
+  std::vector<v1::ContainerEventType> told;
+  while (const auto event = events->Next(std::chrono::seconds(1))) {
+    if (event->container_id() == *id) told.push_back(event->container_event_type());
+    if (event->container_event_type() == v1::CONTAINER_DELETED_EVENT) break;
+  }
+  const std::vector expected{v1::CONTAINER_CREATED_EVENT, v1::CONTAINER_STARTED_EVENT,
+                             v1::CONTAINER_STOPPED_EVENT, v1::CONTAINER_DELETED_EVENT};
+  EXPECT_EQ(told, expected);
 }
 
 TEST_F(Steps, ARestartFindsWhatRunsAndWhatEndedMeanwhile) {

@@ -112,6 +112,9 @@ class Container : public Object<ContainerRecord> {
   using Object::Object;
   ShimSlot shim;
   CpuRate cpu_rate;
+  // Start, end and removal are told of in this order, however soon one follows the other: held from
+  // the change to its event.
+  std::mutex telling;
   std::mutex clean_up;                                           // one at a time ends the shim
   bool cleaned_up = false;                                       // under `clean_up`
   std::atomic<std::uint64_t> layer_bytes = 0, layer_inodes = 0;  // of the writable layer
