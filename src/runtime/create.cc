@@ -158,7 +158,6 @@ Status Clone(Creation& creation) {
                                         BecomeContainer(creation, sync);
                                       }));
   creation.sync = std::move(ours);
-  creation.state.start_ticks = TRY(sys::ReadProcessStat(creation.process.pid)).start_ticks;
   for (OpenedNamespace& each : creation.namespaces)
     if (each.flag == CLONE_NEWNET) creation.network = std::move(each.fd);
   creation.cgroup.placeholder.End();
@@ -251,7 +250,10 @@ Status RunRuntimeHooks(Creation& creation) {
 Status AwaitReady(Creation& creation) {
   // For exec, and for the hooks that come later.
   TRY(WriteFileAtomically(creation.paths.config, creation.config_text));
+  const auto stat = sys::ReadProcessStat(creation.process.pid);
+  if (!stat.has_value()) return LastWordOf(creation.sync.get(), stat.error());
   creation.state.pid = creation.process.pid;
+  creation.state.start_ticks = stat->start_ticks;
   creation.record = TRY(WriteStateAside(creation.paths, creation.state));
   TRY(ExpectSync(creation.sync.get(), SyncKind::kReady));
   return {};
