@@ -32,9 +32,9 @@ TOOLS_INTRODUCTION = """
 ## The OCI's validation programs
 
 {module} {version}. A point is one line of a program's report: ok / not ok; "no result" is a
-program that ended badly without a failing point. The programs know version 1.0 of the
-specification. Points that fail for coracle and that runc or crun passes and may pass: {passed}.
-Those that only a runtime passes which breaks a row of the checklist in this run: {breaking}.
+program that ended badly without a failing point. Points that fail for coracle and that runc or crun
+passes and may pass: {passed}. Those that only a runtime passes which breaks a row of the checklist
+in this run: {breaking}.
 """
 
 

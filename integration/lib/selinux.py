@@ -16,8 +16,10 @@ INITIAL = """kernel security unlabeled fs file file_labels init any_socket port 
 OBJECT = "system_u:object_r:base_t:s0"
 # What this text leaves out is allowed. svirt_sandbox_file_t is a word of the OCI's runtime-tools.
 POLICY = "\n".join([
-    "class process", "class process2", "class file", *[f"sid {name}" for name in INITIAL],
-    "class process { transition dyntransition }", "class file { entrypoint }",
+    *[f"class {name}" for name in ("process", "process2", "file", "dir")],
+    *[f"sid {name}" for name in INITIAL],
+    "class process { transition dyntransition }",
+    "class file { entrypoint }", "class dir { search }",
     "class process2 { nnp_transition nosuid_transition }",
     "sensitivity s0;", "dominance { s0 }", *[f"category c{number};" for number in range(1024)],
     "level s0:c0.c1023;", "mlsconstrain process { transition } (h1 dom h2);",
@@ -28,7 +30,7 @@ POLICY = "\n".join([
     "allow base_t container_t:process transition;",
     "user system_u roles { system_r } level s0 range s0 - s0:c0.c1023;",
     "sid kernel system_u:system_r:base_t:s0", *[f"sid {name} {OBJECT}" for name in INITIAL[1:]],
-    f"fs_use_trans tmpfs {OBJECT};",
+    f"fs_use_trans tmpfs {OBJECT};", f"fs_use_trans mqueue {OBJECT};",
     *[f"genfscon {name} / {OBJECT}" for name in ("proc", "sysfs", "cgroup2")], ""])
 
 

@@ -76,7 +76,7 @@ DEVIATIONS = {
         "test_recursive_flag[rnosymfollow-nosymfollow]",
         "test_apparmor_profile_without_apparmor",
         "test_selinux_label_without_selinux[linux-mountLabel]",
-        "test_mount_label_that_no_policy_knows",
+        "test_mount_label_that_no_policy_knows", "test_message_queues_have_their_label",
         "test_without_a_process",
         "test_cgroup_that_does_not_fit",
         # what features does not say

@@ -1,6 +1,7 @@
 """Labels on a kernel with SELinux, which the VM has (`integration/vm/run --append
 security=selinux`). Without SELinux: test_oci_refusals.py."""
 
+import os
 import pathlib
 import shutil
 
@@ -45,6 +46,15 @@ def test_mounts_have_their_label(bundle):
     labelled = {line.split()[4] for line in lines if f'context="{selinux.FILE}"' in line}
     assert labelled >= {"/dev", "/dev/pts", "/dev/shm"}
     assert not {"/proc", "/sys"} & labelled
+
+
+@pytest.mark.checklist(124)
+def test_message_queues_have_their_label(bundle):
+    """Of an IPC namespace, whose file system exists before it is mounted and takes no option."""
+    bundle.linux["mountLabel"] = selinux.FILE
+    bundle.mount("/dev/mqueue", type="mqueue", source="mqueue", options=["nosuid", "nodev"])
+    label = os.getxattr(f"/proc/{bundle.start().pid()}/root/dev/mqueue", "security.selinux")
+    assert label.decode().rstrip("\0") == selinux.FILE
 
 
 @pytest.mark.checklist(124)

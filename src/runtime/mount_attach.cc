@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 
 #include <algorithm>
 #include <array>
@@ -118,7 +119,8 @@ sys::FilesystemArgs Arguments(const Attaching& attaching, const MountPlan& mount
   if (mount.type != "cgroup")
     args.options.insert(args.options.end(), mount.options.data.begin(), mount.options.data.end());
   if (NeedsReadonlySuperblock(mount)) args.options.emplace_back("ro", "");
-  const bool unlabelled = mount.type == "proc" || mount.type == "sysfs" || IsCgroup(mount);
+  const bool unlabelled =
+      mount.type == "proc" || mount.type == "sysfs" || mount.type == "mqueue" || IsCgroup(mount);
   const std::string& label = attaching.plan.label;
   if (!label.empty() && !unlabelled) args.options.emplace_back("context", label);
   AddMode(attaching, mount, args);
@@ -193,6 +195,16 @@ Result<UniqueFd> NewTree(const Attaching& attaching, const MountPlan& mount,
   return tree;
 }
 
+// The file system of an IPC namespace is there before it is mounted, and takes no context= any
+// more; its root takes the label. That of the host keeps its own.
+Status LabelQueues(const MountsPlan& plan, const MountPlan& mount, int tree_fd) {
+  if (plan.label.empty() || mount.type != "mqueue" || !plan.new_ipc) return {};
+  const std::string path = TRY(sys::VerifiedFdPath(tree_fd));
+  if (::setxattr(path.c_str(), "security.selinux", plan.label.c_str(), plan.label.size(), 0) == 0)
+    return {};
+  return KernelError("setxattr(2) security.selinux of mqueue value=" + plan.label);
+}
+
 Status AttachFilesystem(const Attaching& attaching, const MountPlan& mount) {
   const sys::FilesystemArgs args = Arguments(attaching, mount);  // looks at what is there
   const UniqueFd target = TRY(OpenTarget(attaching, mount, true));
@@ -202,6 +214,7 @@ Status AttachFilesystem(const Attaching& attaching, const MountPlan& mount) {
   }
   const UniqueFd tree = TRY(NewTree(attaching, mount, args, target.get()));
   TRY(CheckProc(mount, tree.get(), target.get()));
+  TRY(LabelQueues(attaching.plan, mount, tree.get()));
   TRY(SetMountAttributes(mount.options, tree.get()));
   return sys::move_mount(tree.get(), target.get(), mount.destination);
 }
