@@ -17,8 +17,9 @@ validation programs say. `make conformance` writes this page (integration/confor
 
 {versions}
 
-The tests run on the host, where /sys/fs/cgroup shows cgroup2 only, and in a VM those that the host
-has to skip (most of its cgroup v2 controllers are bound to version 1).
+The tests run on the host, where /sys/fs/cgroup shows cgroup2 only. What the host has to skip runs
+in VMs: with every cgroup v2 controller (most of the host's are bound to version 1) and AppArmor,
+with systemd as PID 1, and with SELinux.
 """
 
 ROWS_INTRODUCTION = """
