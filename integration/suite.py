@@ -42,13 +42,18 @@ class Part:
 
     def __init__(self, name, results):
         self.name, self.results = name, results
+        self.left = results / f"{name}.left"
         self.exit_code = None
         self.closing_line = "did not run"
 
     def run(self, command, timeout_s, environment):
-        """Streams the output to the terminal and a log; a part that hangs is killed."""
+        """Streams the output to the terminal and a log; a part that hangs is killed. A process
+        that a part leaves on this host is a failure."""
         log = self.results / f"{self.name}.log"
         print(f"\n== {self.name}: {' '.join(map(str, command))}", flush=True)
+        if self.name not in IN_VM:
+            command = [sys.executable, SOURCE / "integration/lib/nothing_left.py", self.left,
+                       *command]
         with open(log, "wb") as sink:
             process = subprocess.Popen(command, cwd=SOURCE, stdout=subprocess.PIPE,
                                        stderr=subprocess.STDOUT, env=os.environ | environment,
@@ -134,6 +139,9 @@ def print_summary(parts, results):
                 root = xml.etree.ElementTree.parse(report).getroot()
                 names = {f"{c.get('classname')}.{c.get('name')}" for c in root.iter("testcase")}
                 ran_in_vm |= names - set(skipped)
+        if part.left.exists():
+            failures += [(part.name, line, "this process was left behind")
+                         for line in part.left.read_text().splitlines()]
     failures += [("tsan", report.name, report.read_text(errors="replace")[:3000])
                  for report in sorted((results / "tsan").glob("report.*"))]
     print("\n== summary")

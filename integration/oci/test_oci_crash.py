@@ -78,16 +78,17 @@ def test_killed_runtime_in_a_hook(bundle, runtime, directory):
     """SIGKILL while `create` waits: the container process ends by itself, the rest is deleted."""
     os.mkfifo(directory / "fifo")
     bundle.spec["hooks"] = {"createRuntime": [
-        {"path": "/bin/sh", "args": ["sh", "-c", f"echo > {directory}/fifo; exec sleep 1000"]}]}
+        {"path": "/bin/sh", "args": ["sh", "-c", f"echo $$ > {directory}/fifo; exec sleep 1000"]}]}
     bundle.write("sleep")
     name = bundle.new_container()
     with subprocess.Popen(runtime.command("create", "--bundle", bundle.path, name),
                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL) as creation:
-        (directory / "fifo").read_text()
+        hook = int((directory / "fifo").read_text())
         creation.kill()
     runtime("delete", "--force", name)
     assert not bundle.leftovers(name)
+    os.kill(hook, signal.SIGKILL)  # the host's, and nobody's
 
 
 @pytest.mark.checklist(133)
