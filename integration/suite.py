@@ -26,17 +26,6 @@ VM_UNIT_TESTS = {"runtime_test": "*Cgroup*"}
 IN_VM = ("vm", "systemd", "selinux")
 
 
-def run_under_thread_sanitizer(build, results):
-    """If it was built with it. A race in a daemon that a test kills would go unseen, so each
-    report becomes a file. The distribution's libraries are not instrumented: what they do among
-    themselves says nothing."""
-    if "CORACLE_SANITIZE:STRING=thread" not in (build / "CMakeCache.txt").read_text():
-        return
-    (results / "tsan").mkdir()
-    os.environ["TSAN_OPTIONS"] = (f"log_path={results}/tsan/report die_after_fork=0 "
-                                  "ignore_noninstrumented_modules=1")
-
-
 class Part:
     """One run of one test program family, with its results on disk."""
 
@@ -88,6 +77,12 @@ def skipped_and_failed(report):
             elif element.tag in ("failure", "error"):
                 failed[name] = reason[:300]
     return skipped, failed
+
+
+def sanitizer_reports(build):
+    """One file for each process that had something to report: what a daemon says on standard error
+    nobody reads (cmake/sanitizer_options.cc.in)."""
+    return (build / "sanitizer-reports").glob("report.*")
 
 
 def run_unit(build, results):
@@ -142,8 +137,9 @@ def print_summary(parts, results):
         if part.left.exists():
             failures += [(part.name, line, "this process was left behind")
                          for line in part.left.read_text().splitlines()]
-    failures += [("tsan", report.name, report.read_text(errors="replace")[:3000])
-                 for report in sorted((results / "tsan").glob("report.*"))]
+    reports = sorted(sanitizer_reports(results.parent))
+    failures += [("sanitizer", report.name, report.read_text(errors="replace")[:3000])
+                 for report in reports[:20]]
     print("\n== summary")
     for part, test, reason in skips:
         elsewhere = " [ran in the VM]" if part not in IN_VM and test in ran_in_vm else ""
@@ -151,6 +147,8 @@ def print_summary(parts, results):
     for part, test, reason in failures:
         print(f"FAILED ({part}) {test}: {reason}")
     lines = [f"{part.name}: exit {part.exit_code}: {part.closing_line}" for part, _ in parts]
+    if (results.parent / "sanitizer-reports").exists():
+        lines.append(f"sanitizer: {len(reports)} processes had something to report")
     (results / "closing-lines").write_text("".join(line + "\n" for line in lines))
     print("\n".join(lines), flush=True)
     return not failures and all(part.exit_code == 0 for part, _ in parts)
@@ -173,7 +171,8 @@ def main():
     results = build / "test-results"
     subprocess.run(["rm", "-rf", results], check=True)
     (results / "gtest").mkdir(parents=True)
-    run_under_thread_sanitizer(build, results)
+    for old in sanitizer_reports(build):
+        old.unlink()
     parts["host"] = functools.partial(run_host, suites=arguments.suites)
     done = [run(build, results) for name, run in parts.items() if name not in arguments.without]
     sys.exit(0 if print_summary(done, results) else 1)
