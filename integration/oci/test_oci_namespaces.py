@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+from lib.wait import wait_until
+
 FILES = {"pid": "pid", "network": "net", "mount": "mnt", "ipc": "ipc", "uts": "uts",
          "cgroup": "cgroup", "user": "user", "time": "time"}
 
@@ -162,6 +164,29 @@ def test_network_namespace_made_by_someone_else(bundle, directory):
         assert seen == f"net:[{pin.stat().st_ino}]"
     finally:
         subprocess.run(["umount", pin], check=True)
+
+
+@pytest.mark.checklist(70)
+@pytest.mark.deviates("runc", "crun")  # leaves its mounts there; makes none of them
+def test_inherited_mount_namespace_stays_as_it_was(bundle, runtime):
+    """A mount namespace of the test plays the host's. The container has its mounts all the same,
+    or is refused."""
+    own_mounts = os.readlink("/proc/self/ns/mnt")
+    with subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sleep",
+                           "infinity"]) as host:
+        mountinfo = pathlib.Path(f"/proc/{host.pid}/mountinfo")
+        try:
+            wait_until(lambda: os.readlink(f"/proc/{host.pid}/ns/mnt") != own_mounts, "a namespace")
+            wait_until(lambda: " shared:" not in mountinfo.read_text(), "private mounts")
+            runtime.prefix = ["nsenter", f"--mount=/proc/{host.pid}/ns/mnt", "--"]
+            before = mountinfo.read_text()
+            bundle.without_namespace("mount")
+            done = bundle.run_text("read=/proc/self/cgroup", code=None)
+            assert done.returncode != 0 or '"read=/proc/self/cgroup": "' in done.stdout
+            assert mountinfo.read_text() == before
+        finally:
+            runtime.prefix = []
+            host.kill()
 
 
 @pytest.mark.checklist(70)
