@@ -2,7 +2,16 @@
 
 #include <sqlite3.h>
 
+#include <chrono>
+#include <thread>
+
 namespace coracle::image {
+namespace {
+
+constexpr int kWalAttempts = 1000;
+constexpr std::chrono::milliseconds kWalPause{10};
+
+}  // namespace
 
 void Statement::Free::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
 
@@ -56,8 +65,14 @@ Result<std::unique_ptr<Database>> Database::Open(const std::string& path) {
   database->connection_.reset(connection);
   if (result != SQLITE_OK) return database->LastError("open");
   sqlite3_busy_timeout(connection, 10'000);
-  TRY(database->Execute(
-      "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"));
+  // Two that make a new database one of WAL at once hold what the other needs: there SQLite does
+  // not wait, whatever the timeout.
+  const char* const kWal = "PRAGMA journal_mode=WAL";
+  for (int left = kWalAttempts; left > 0; --left) {
+    if ((sqlite3_exec(connection, kWal, nullptr, nullptr, nullptr) & 0xff) != SQLITE_BUSY) break;
+    std::this_thread::sleep_for(kWalPause);
+  }
+  TRY(database->Execute(std::string(kWal) + "; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"));
   return database;
 }
 
