@@ -113,8 +113,8 @@ TEST_F(ImageStoreTest, FindsByNameIdAndPrefix) {
   EXPECT_EQ(store_->Find(image->repo_digests[0])->id, id);
   EXPECT_EQ(image->config.cmd, std::vector<std::string>{"/bin/sh"});
   EXPECT_GT(image->size, 300000U);
-  for (const std::string& text : {std::string("a"), std::string("a:2"), std::string("ffffffffffff"),
-                                  "sha256:" + std::string(64, '0')}) {
+  for (const std::string& text : {std::string("library/a"), std::string("a:2"),
+                                  std::string("ffffffffffff"), "sha256:" + std::string(64, '0')}) {
     const auto missing = store_->Find(text);
     ASSERT_FALSE(missing.has_value()) << text;
     EXPECT_EQ(missing.error().code, Code::kNotFound) << missing.error().message;
