@@ -116,6 +116,15 @@ def test_without_a_process(bundle, runtime):
     runtime.fails("start", name)
 
 
+def test_run_without_a_process(bundle, runtime):
+    del bundle.spec["process"]
+    bundle.write()
+    name = bundle.new_container()
+    told = runtime.fails("run", "--bundle", bundle.path, name)
+    assert "process" in told
+    runtime.fails("state", name)
+
+
 @pytest.mark.checklist(81)
 @pytest.mark.parametrize("why", ["frozen", "in-use"])
 def test_cgroup_that_does_not_fit(bundle, why):

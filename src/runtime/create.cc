@@ -18,6 +18,7 @@
 #include "coracle/sys/socket.h"
 #include "hooks.h"
 #include "launch.h"
+#include "loaded.h"
 #include "rootless.h"
 #include "sync.h"
 #include "systemd_manager.h"
@@ -397,6 +398,7 @@ Status CreateUnnamed(const Runtime& runtime, const CreateOptions& options, bool 
   const Plan plan = TRY(Observed(runtime.observer, kMakePlan, [&] {
     return MakePlan(runtime, {.spec = spec, .id = options.id, .bundle = bundle});
   }));
+  if (starts_it && !plan.program) return NoProcess();
   Creation creation{.runtime = runtime,
                     .options = options,
                     .config = config,

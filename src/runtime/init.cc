@@ -182,8 +182,8 @@ struct Caller {
   bool traces = false;  // it has given its end of the connection a name
 };
 
-// Until `start` connects. The runtime's death before kCreated ends this process:
-// no state names it yet.
+// Until `start` connects. The runtime's death before kCreated ends this process: no state names
+// it yet.
 Result<Caller> AwaitStart(const NewProcess& process) {
   TRY(ExpectSync(process.conversation, SyncKind::kCreated));
   ::close(process.conversation);

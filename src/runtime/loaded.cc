@@ -7,6 +7,10 @@ namespace coracle::runtime {
 
 Error NotRunning() { return {Code::kWrongState, ESRCH, "container not running"}; }
 
+Error NoProcess() {
+  return {Code::kInvalidConfig, EINVAL, "/process: required at start, but missing in config.json"};
+}
+
 Error NoCgroup(const std::string& needs) {
   return {Code::kUnsupported, 0,
           "the container has no cgroup of its own, which " + needs + " would need"};

@@ -20,6 +20,8 @@ Result<Loaded> Load(const Runtime& runtime, const std::string& id);
 Result<UniqueFd> OpenContainerProcess(const StateFile& file);
 
 Error NotRunning();
+// What has no process can be created, and not started.
+Error NoProcess();
 // What a container without a cgroup cannot have.
 Error NoCgroup(const std::string& needs);
 

@@ -14,10 +14,9 @@
 namespace coracle::runtime {
 
 Result<UniqueFd> OpenProc(ProcPart part) {
-  sys::FilesystemArgs args{
-      .fstype = "proc",
-      .options = {},
-      .attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC};
+  sys::FilesystemArgs args{.fstype = "proc",
+                           .options = {},
+                           .attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC};
   if (part == ProcPart::kProcesses) args.options.emplace_back("subset", "pid");
   auto proc = sys::NewFilesystem(args);
   if (proc.has_value() || proc.error().errnum != EPERM) return proc;

@@ -19,9 +19,7 @@ namespace {
 Status CheckCreated(const StatePaths& paths, const StateFile& file) {
   const oci::ContainerStatus status = DeriveStatus(paths, file);
   if (status == oci::ContainerStatus::kCreated) {
-    if (file.has_process) return {};
-    return Error{Code::kInvalidConfig, EINVAL,
-                 "/process: required at start, but missing in config.json"};
+    return file.has_process ? Status() : Status(NoProcess());
   }
   if (status == oci::ContainerStatus::kStopped)
     return Error{Code::kWrongState, 0, "cannot start a container that has stopped"};

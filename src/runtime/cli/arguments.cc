@@ -2,16 +2,22 @@
 
 #include <getopt.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <span>
+#include <string_view>
 
 namespace coracle::runtime::cli {
 namespace {
 
 constexpr int kFirstLong = 256;  // what getopt_long(3) returns for the first long name
 constexpr std::size_t kHelpColumn = 30;
+// As runc takes them.
+constexpr std::array<std::string_view, 6> kTrue = {"true", "1", "t", "T", "TRUE", "True"};
+constexpr std::array<std::string_view, 6> kFalse = {"false", "0", "f", "F", "FALSE", "False"};
 
 Error BadArgument(const std::string& text) { return {Code::kInvalidConfig, 0, text}; }
 
@@ -55,8 +61,9 @@ void Arguments::Add(const char* names, Kind kind, const char* help, Take take) {
 
 void Arguments::Flag(const char* names, bool& out, const char* help) {
   Add(names, {optional_argument, "true or false"}, help, [&out](const char* value) {
-    out = value == nullptr || std::strcmp(value, "true") == 0;
-    return out || std::strcmp(value, "false") == 0;
+    const std::string_view word = value == nullptr ? "true" : value;
+    out = std::ranges::find(kTrue, word) != kTrue.end();
+    return out || std::ranges::find(kFalse, word) != kFalse.end();
   });
 }
 
@@ -116,9 +123,11 @@ void Arguments::Rest(Words& out, const char* shown) {
 
 void Arguments::Footer(std::string text) { footer_ = std::move(text); }
 
-// The option that comes next, its value in `optarg`; null when there is none any more.
-Result<const Arguments::Option*> Arguments::Next(std::vector<char*>& words) const {
-  std::string letters = rest_ == nullptr ? ":" : "+:";
+// The option that comes next, its value in `optarg`; null when there is none any more. Operands on
+// the way are handed over in order, whatever POSIXLY_CORRECT in the environment says.
+Result<const Arguments::Option*> Arguments::Next(std::vector<char*>& words,
+                                                 std::vector<char*>& operands) const {
+  std::string letters = rest_ == nullptr ? "-:" : "+:";
   std::vector<option> names;
   for (const Option& each : options_) {
     names.push_back(
@@ -129,7 +138,9 @@ Result<const Arguments::Option*> Arguments::Next(std::vector<char*>& words) cons
   }
   names.push_back({});
   const int argc = static_cast<int>(words.size()) - 1;
-  const int found = ::getopt_long(argc, words.data(), letters.c_str(), names.data(), nullptr);
+  int found = 0;
+  while ((found = ::getopt_long(argc, words.data(), letters.c_str(), names.data(), nullptr)) == 1)
+    operands.push_back(optarg);
   if (found < 0) return nullptr;
   const std::string_view word = words[static_cast<std::size_t>(optind) - 1];
   if (found == ':') return BadArgument(std::string(word) + " needs a value");
@@ -167,7 +178,8 @@ Result<bool> Arguments::Parse(const Words& words) {
   for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
   pointers.push_back(nullptr);
   opterr = optind = 0;  // from the beginning, and without a word from getopt_long(3) itself
-  while (const Option* option = TRY(Next(pointers))) {
+  std::vector<char*> operands;
+  while (const Option* option = TRY(Next(pointers, operands))) {
     if (!option->take(optarg))
       return BadArgument("--" + std::string(option->name) + ": got \"" + optarg +
                          "\"; allowed: " + option->kind.name);
@@ -177,8 +189,8 @@ Result<bool> Arguments::Parse(const Words& words) {
     std::fwrite(help.data(), 1, help.size(), stdout);
     return false;
   }
-  pointers.pop_back();
-  TRY(TakeOperands(std::span(pointers).subspan(static_cast<std::size_t>(optind))));
+  operands.insert(operands.end(), pointers.begin() + optind, pointers.end() - 1);
+  TRY(TakeOperands(operands));
   return true;
 }
 

@@ -66,7 +66,7 @@ class Arguments {
   void Add(const char* names, Kind kind, const char* help, Take take);
   template <class T>
   void AddNumber(const char* names, T& out, const char* help);
-  Result<const Option*> Next(std::vector<char*>& words) const;
+  Result<const Option*> Next(std::vector<char*>& words, std::vector<char*>& operands) const;
   Status TakeOperands(std::span<char* const> operands);
 
   const char* name_;

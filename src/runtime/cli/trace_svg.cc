@@ -187,10 +187,15 @@ class Picture {
       std::string_view from, to;
       bool at_ends = false;  // from where one ends to where the other ends
     };
+    // In `run` the process has gone on until there, and need not have waited at all.
+    const auto connect = std::ranges::find(bars_, "connect", NameOf);
+    const auto program = std::ranges::find(bars_, FirstOf("program"), NameOf);
+    const bool goes_on =
+        connect != bars_.end() && program != bars_.end() && program->x < connect->x;
     const Meeting meetings[] = {{"clone-process", FirstOf("container")},
                                 {"clone-process", FirstOf("exec-process")},
                                 {"say-ready", "await-ready", true},
-                                {"connect", FirstOf("program")},
+                                {"connect", goes_on ? "await-go" : FirstOf("program"), goes_on},
                                 {"execute", "await-program", true}};
     std::string svg;
     for (const Meeting& meeting : meetings) {

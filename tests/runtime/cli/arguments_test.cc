@@ -1,6 +1,7 @@
 #include "arguments.h"
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 namespace coracle::runtime::cli {
 namespace {
@@ -39,6 +40,25 @@ TEST(Arguments, TakeEverySpelling) {
     EXPECT_EQ(given.id, "x");
     EXPECT_TRUE(given.detach);
   }
+}
+
+// As podman and containerd may inherit it.
+TEST(Arguments, TakeOptionsBehindOperandsWhateverTheEnvironmentSays) {
+  ::setenv("POSIXLY_CORRECT", "1", 1);
+  Given given;
+  const auto parsed = ParseNormal(given, {"x", "--detach=1", "-b", "/b"});
+  ::unsetenv("POSIXLY_CORRECT");
+  ASSERT_TRUE(parsed.has_value()) << parsed.error().message;
+  EXPECT_EQ(given.id, "x");
+  EXPECT_EQ(given.bundle, "/b");
+  EXPECT_TRUE(given.detach);
+  EXPECT_FALSE(ParseNormal(given, {"x", "--detach=maybe"}).has_value());
+}
+
+TEST(Arguments, TakeNoAbbreviation) {
+  Given given;
+  EXPECT_NE(ParseNormal(given, {"--bund", "/b", "x"}).error().message.find("--bund"),
+            std::string::npos);
 }
 
 TEST(Arguments, TakeOneValuePerRepeatedOption) {
