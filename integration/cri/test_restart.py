@@ -101,6 +101,27 @@ def test_shim_that_was_killed(fresh_daemon):
     pod.remove()
 
 
+def test_shim_that_cannot_be_reached_again(fresh_daemon):
+    """A shim that has a record of the end, but no way to it, ends with its container."""
+    if fresh_daemon.name != "coracled":
+        pytest.skip("knows the files of our shim")
+    pod = Pod(fresh_daemon)
+    container = pod.run("sh", "-c", "exec sleep 4321")
+    bundle = fresh_daemon.state / "containers" / container.id / "bundle"
+    fresh_daemon.kill()
+    (bundle / "address").unlink()
+    for pid, line in fresh_daemon.space.processes().items():
+        if line == "sleep 4321":
+            os.kill(pid, signal.SIGKILL)
+    wait_until((bundle / "exit.json").exists, "the shim has written down how it ended")
+    fresh_daemon.start()
+    assert container.wait().exit_code == 137
+    wait_until(lambda: not any(container.id in line
+                               for line in fresh_daemon.space.processes().values()),
+               "the shim is gone")
+    pod.remove()
+
+
 @pytest.mark.parametrize("attempt", range(8))
 def test_killed_while_pods_are_made_and_removed(fresh_daemon, attempt):
     """Half-made things are finished or undone: nothing is left once the rest is removed."""

@@ -27,7 +27,7 @@ void HandleLostShim(Daemon& daemon, Container& container) {
   }
   container.shim.Set(nullptr);
   Result<shim::ExitStatus> status = shim::ReadExitRecord(bundle);
-  if (!status.has_value()) status = EndStrayTask(daemon, container.id, bundle);
+  if (!status.has_value()) status = EndTask(daemon, container.id, bundle, nullptr);
   if (!status.has_value() || status->exited_at_unix_ns == 0) {
     status = shim::ExitStatus{.code = kUnknownExit,
                               .exited_at_unix_ns = static_cast<std::uint64_t>(NowUnixNs()),
@@ -113,12 +113,12 @@ Status KillContainer(Daemon& daemon, Container& container) {
   }
   // No shim to ask: whatever is left is ended by the shim's program.
   const std::string bundle = daemon.paths.Container(container.id).Bundle();
-  RecordExit(daemon, container, TRY(EndStrayTask(daemon, container.id, bundle)));
+  RecordExit(daemon, container, TRY(EndTask(daemon, container.id, bundle, nullptr)));
   return {};
 }
 
 Status DestroyContainer(Daemon& daemon, const ContainerRecord& record) {
-  TRY(EndStrayTask(daemon, record.id, daemon.paths.Container(record.id).Bundle()));
+  TRY(EndTask(daemon, record.id, daemon.paths.Container(record.id).Bundle(), nullptr));
   // A shim that was killed in the middle of creating knew of its cgroup, and nobody else does.
   TRY(RemoveCgroupDirectory(daemon, record.cgroups_path));
   return RemoveTraces(daemon, record);

@@ -22,7 +22,7 @@ std::vector<std::string> Names(const std::string& directory) {
 
 Status RemoveStrayContainer(Daemon& daemon, const std::string& id) {
   const ContainerPaths paths = daemon.paths.Container(id);
-  TRY(EndStrayTask(daemon, id, paths.Bundle()));
+  TRY(EndTask(daemon, id, paths.Bundle(), nullptr));
   return RemoveTree(paths.dir);
 }
 

@@ -74,7 +74,7 @@ void AddLiving(Daemon& daemon, Container& container, const shim::TaskState& stat
 
 void AddDead(Daemon& daemon, Container& container, const std::string& bundle) {
   Result<shim::ExitStatus> status = shim::ReadExitRecord(bundle);
-  if (!status.has_value()) status = EndStrayTask(daemon, container.id, bundle);
+  if (!status.has_value()) status = EndTask(daemon, container.id, bundle, nullptr);
   if (!status.has_value() || status->exited_at_unix_ns == 0) {
     status = shim::ExitStatus{.code = kUnknownExit, .exited_at_unix_ns = 0, .oom_killed = false};
   }

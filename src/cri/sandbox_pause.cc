@@ -102,11 +102,7 @@ Status StopPause(Daemon& daemon, const std::string& sandbox_id,
                  const std::shared_ptr<shim::Client>& client) {
   const std::string bundle = daemon.paths.Sandbox(sandbox_id).PauseBundle();
   if (::access(bundle.c_str(), F_OK) != 0) return {};
-  if (client == nullptr) {
-    TRY(EndStrayTask(daemon, sandbox_id, bundle));
-  } else {
-    TRY(EndTask(daemon, sandbox_id, bundle, client));
-  }
+  TRY(EndTask(daemon, sandbox_id, bundle, client));
   return RemoveTree(bundle);
 }
 

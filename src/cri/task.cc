@@ -33,16 +33,29 @@ std::vector<pid_t> ShimProcesses(const std::string& program, const std::string& 
 }
 
 // A daemon that was killed while it started a shim left a process that nobody has the address of
-// yet, or one that goes on to create the container. Looked for until there is none: one may be
-// forking the next.
+// yet, or one that goes on to create the container; and a shim keeps a task that `<shim> delete`
+// took away behind its back. Two looks in a row must find nothing: a process that ended during the
+// first may have forked one that it did not show, and one that executes the shim has no name yet.
 void KillShim(const std::string& program, const std::string& id) {
   constexpr int kMostRounds = 50;
-  for (int round = 0; round < kMostRounds; ++round) {
+  for (int round = 0, empty = 0; round < kMostRounds && empty < 2; ++round) {
+    if (round > 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     const std::vector<pid_t> pids = ShimProcesses(program, id);
-    if (pids.empty()) return;
+    empty = pids.empty() ? empty + 1 : 0;
     for (const pid_t pid : pids) ::kill(pid, SIGKILL);
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
+}
+
+// For a shim that we lost, that does not obey, or that a crash of ours left.
+Result<shim::ExitStatus> EndStrayTask(Daemon& daemon, const std::string& id,
+                                      const std::string& bundle) {
+  // Without it no shim was started yet.
+  if (::access((bundle + "/config.json").c_str(), F_OK) != 0) return shim::ExitStatus{};
+  KillShim(daemon.shim_binary, id);
+  Result<shim::ExitStatus> deleted =
+      daemon.shim.delete_after(MakeLaunchOptions(daemon, id, bundle));
+  if (!deleted.has_value() && deleted.error().code == Code::kNotFound) return shim::ExitStatus{};
+  return deleted;
 }
 
 }  // namespace
@@ -72,19 +85,7 @@ Result<shim::ExitStatus> EndTask(Daemon& daemon, const std::string& id, const st
       if (deleted.has_value()) return deleted;
     }
   }
-  if (::access(bundle.c_str(), F_OK) != 0) return shim::ExitStatus{};
-  Result<shim::ExitStatus> deleted =
-      daemon.shim.delete_after(MakeLaunchOptions(daemon, id, bundle));
-  if (!deleted.has_value() && deleted.error().code == Code::kNotFound) return shim::ExitStatus{};
-  return deleted;
-}
-
-Result<shim::ExitStatus> EndStrayTask(Daemon& daemon, const std::string& id,
-                                      const std::string& bundle) {
-  // Without it no shim was started yet.
-  if (::access((bundle + "/config.json").c_str(), F_OK) != 0) return shim::ExitStatus{};
-  KillShim(daemon.shim_binary, id);
-  return EndTask(daemon, id, bundle, nullptr);
+  return EndStrayTask(daemon, id, bundle);
 }
 
 Status RemoveCgroupDirectory(const Daemon& daemon, const std::string& cgroups_path) {
