@@ -111,6 +111,18 @@ def test_user_namespace_with_devices(bundle):
     assert seen["mknod=c,1,3"] == "EPERM"
 
 
+@pytest.mark.checklist(77)
+@pytest.mark.parametrize("capability", ["mknod", "sys_chroot"])
+def test_runtime_without_a_capability(bundle, capability):
+    """Host's devices serve where none can be made, the host's mounts where no other can be used."""
+    bundle.linux["maskedPaths"] = ["/proc/keys"]
+    bundle.prefix = ["setpriv", f"--bounding-set=-{capability}", f"--inh-caps=-{capability}"]
+    seen = bundle.run("stat=/dev/null", "open-rw=/dev/null", "open-rw=/dev/zero", "read=/proc/keys")
+    assert seen["stat=/dev/null"]["major"] == 1 and seen["stat=/dev/null"]["minor"] == 3
+    assert seen["open-rw=/dev/null"] == seen["open-rw=/dev/zero"] == "0"
+    assert seen["read=/proc/keys"] == ""
+
+
 @pytest.mark.checklist(69)
 def test_join_a_user_namespace(bundle):
     bundle.with_user_namespace()

@@ -56,11 +56,11 @@ Result<ClonedProcess> CloneDirectly(const CloneRequest& request,
   const Status prepared = all_at_once ? Status() : PrepareForChildren(plan, request.opened);
   const std::uint64_t time = all_at_once && plan.new_time ? CLONE_NEWTIME : 0;
   Result<ClonedProcess> process =
-      prepared.has_value()
-          ? Clone({.flags = plan.clone_flags | time | ParentFlag(request.child_of_parent),
-                   .cgroup_fd = request.cgroup_fd},
-                  child)
-          : Result<ClonedProcess>(prepared.error());
+      prepared.has_value() ? Clone({.flags = (plan.clone_flags & ~request.left_to_child) | time |
+                                             ParentFlag(request.child_of_parent),
+                                    .cgroup_fd = request.cgroup_fd},
+                                   child)
+                           : Result<ClonedProcess>(prepared.error());
   if (!all_at_once) RestoreForChildren(plan);
   return process;
 }

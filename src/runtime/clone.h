@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <functional>
 #include <span>
 
@@ -16,7 +17,8 @@ struct CloneRequest {
   const NamespacesPlan& namespaces;
   std::span<const OpenedNamespace> opened;
   int cgroup_fd = -1;
-  bool child_of_parent = false;  // CLONE_PARENT
+  bool child_of_parent = false;     // CLONE_PARENT
+  std::uint64_t left_to_child = 0;  // new namespaces that it makes itself
   // We are nobody outside of the new user namespace: its maps can be written only while the child
   // is dumpable, which it has to end, and all namespaces have to come at once.
   bool unprivileged = false;

@@ -41,6 +41,8 @@ struct ProcessSetup {
 struct NewProcess {
   const ProcessSetup& setup;
   const Plan* plan = nullptr;  // create
+  int kernel_mounts = -1;      // create: what the new mount namespace is copied from
+  UniqueFd devtmpfs = {};      // create: the root of that copy
   int root_fd = -1;            // create: the cloned root
   const std::vector<UniqueFd>* mount_sources = nullptr;
   UniqueFd own_root = {};  // create without root: what the runtime could not open

@@ -19,6 +19,7 @@
 #include "hooks.h"
 #include "launch.h"
 #include "loaded.h"
+#include "mount_namespace.h"
 #include "rootless.h"
 #include "sync.h"
 #include "systemd_manager.h"
@@ -105,7 +106,10 @@ Status OpenSources(Creation& creation) {
   // We have no privilege over our mount namespace: open-own-sources does it in the container's.
   if (!root.has_value()) return root.error().errnum == EPERM ? Status() : Status(root.error());
   creation.root = std::move(*root);
-  creation.mount_sources = TRY(OpenMountSources(creation.plan.mounts));
+  if (!creation.options.no_pivot && !NeedsHostMounts(creation.plan))
+    creation.kernel_mounts = OpenKernelMountNamespace(creation.runtime.root);
+  creation.mount_sources = TRY(OpenMountSources(
+      creation.plan.mounts, creation.kernel_mounts ? Sources::kAll : Sources::kPrivileged));
   return {};
 }
 
@@ -137,6 +141,7 @@ Status OpenSockets(Creation& creation) {
   };
   NewProcess process{.setup = setup,
                      .plan = &plan,
+                     .kernel_mounts = creation.kernel_mounts.get(),
                      .root_fd = creation.root.get(),
                      .mount_sources = &creation.mount_sources,
                      .namespaces = creation.namespaces,
@@ -149,19 +154,22 @@ Status OpenSockets(Creation& creation) {
 
 Status Clone(Creation& creation) {
   auto [ours, theirs] = TRY(sys::SeqpacketPair());
-  creation.process = TRY(CloneProcess({.namespaces = creation.plan.namespaces,
-                                       .opened = creation.namespaces,
-                                       .cgroup_fd = creation.cgroup.directory.get(),
-                                       .child_of_parent = creation.options.child_of_parent,
-                                       .unprivileged = creation.state.owner_uid != 0},
-                                      [&, sync = theirs.get()] {
-                                        ours.reset();
-                                        BecomeContainer(creation, sync);
-                                      }));
+  creation.process =
+      TRY(CloneProcess({.namespaces = creation.plan.namespaces,
+                        .opened = creation.namespaces,
+                        .cgroup_fd = creation.cgroup.directory.get(),
+                        .child_of_parent = creation.options.child_of_parent,
+                        .left_to_child = creation.kernel_mounts ? std::uint64_t{CLONE_NEWNS} : 0,
+                        .unprivileged = creation.state.owner_uid != 0},
+                       [&, sync = theirs.get()] {
+                         ours.reset();
+                         BecomeContainer(creation, sync);
+                       }));
   creation.sync = std::move(ours);
   for (OpenedNamespace& each : creation.namespaces)
     if (each.flag == CLONE_NEWNET) creation.network = std::move(each.fd);
   creation.cgroup.placeholder.End();
+  creation.kernel_mounts.reset();
   creation.root.reset();
   creation.mount_sources.clear();
   creation.namespaces.clear();

@@ -34,6 +34,7 @@ struct Creation {
   Cgroup cgroup = {};
   std::vector<std::string> rdt_made = {};
   std::optional<SeccompProgram> seccomp = {};
+  UniqueFd kernel_mounts = {};  // what the new mount namespace is copied from, unless from ours
   UniqueFd root = {};
   std::vector<UniqueFd> mount_sources = {};
   std::vector<OpenedNamespace> namespaces = {};

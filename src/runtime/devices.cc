@@ -91,9 +91,8 @@ Status VerifyNode(const DeviceNode& node, const struct stat& status, const std::
 }
 
 // Binds the host's node of the same path: what a user namespace cannot make, it may still use.
-Status BindNode(const DeviceNode& node, int root_fd) {
-  const UniqueFd host(::open(node.path.c_str(), O_PATH | O_CLOEXEC));
-  if (!host) return KernelError("open(2) O_PATH path=" + node.path);
+Status BindNode(const DeviceNode& node, int root_fd, int devtmpfs) {
+  const UniqueFd host = TRY(OpenHostDevice(node.path, devtmpfs));
   struct stat status {};
   if (::fstat(host.get(), &status) != 0) return KernelError("fstat(2) path=" + node.path);
   TRY(VerifyNode(node, status, "host "));
@@ -138,12 +137,9 @@ class Directories {
 
 const char* NameIn(const std::string& path) { return path.c_str() + path.rfind('/') + 1; }
 
-Status CreateNode(const DevicesPlan& plan, const DeviceNode& node, int root_fd,
-                  Directories& directories) {
-  if (plan.bind_from_host && !S_ISFIFO(node.mode)) return BindNode(node, root_fd);
+Status MakeNode(const DeviceNode& node, Directories& directories) {
   const int directory = TRY(directories.Of(node.path));
   if (::mknodat(directory, NameIn(node.path), node.mode, node.device) != 0) {
-    if (errno == EPERM && !S_ISFIFO(node.mode)) return BindNode(node, root_fd);
     if (errno != EEXIST) return KernelError("mknodat(2) path=" + node.path);
   }
   const UniqueFd made(::openat(directory, NameIn(node.path), O_PATH | O_NOFOLLOW | O_CLOEXEC));
@@ -185,10 +181,27 @@ Result<DevicesPlan> PlanDevices(const oci::Spec& spec) {
   return plan;
 }
 
-Status CreateDevices(const DevicesPlan& plan, int root_fd) {
+Result<UniqueFd> OpenHostDevice(const std::string& path, int devtmpfs) {
+  constexpr std::string_view kDev = "/dev/";
+  const bool in_devtmpfs = devtmpfs >= 0 && path.starts_with(kDev);
+  UniqueFd node(::openat(in_devtmpfs ? devtmpfs : AT_FDCWD,
+                         path.c_str() + (in_devtmpfs ? kDev.size() : 0), O_PATH | O_CLOEXEC));
+  if (!node) return KernelError("openat(2) O_PATH path=" + path);
+  return node;
+}
+
+Status CreateDevices(const DevicesPlan& plan, int root_fd, int devtmpfs) {
   if (!plan.create) return {};
   Directories directories(root_fd);
-  for (const DeviceNode& node : plan.nodes) TRY(CreateNode(plan, node, root_fd, directories));
+  for (const DeviceNode& node : plan.nodes) {
+    const bool may_bind = !S_ISFIFO(node.mode);
+    if (!may_bind || !plan.bind_from_host) {
+      Status made = MakeNode(node, directories);
+      if (made.has_value()) continue;
+      if (!may_bind || made.error().errnum != EPERM) return made;
+    }
+    TRY(BindNode(node, root_fd, devtmpfs));
+  }
   return {};
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "coracle/base/result.h"
+#include "coracle/base/unique_fd.h"
 #include "coracle/oci/spec.h"
 
 namespace coracle::runtime {
@@ -29,8 +30,12 @@ struct DevicesPlan {
 
 Result<DevicesPlan> PlanDevices(const oci::Spec& spec);
 
+// The host's node of that path (O_PATH), on a mount of our own namespace, to be cloned. `devtmpfs`:
+// where that has no other mount of the host's; -1 for the host's own /dev.
+Result<UniqueFd> OpenHostDevice(const std::string& path, int devtmpfs);
+
 // Container process, after AttachMounts and before PivotRoot (it may bind the host's nodes).
-Status CreateDevices(const DevicesPlan& plan, int root_fd);
+Status CreateDevices(const DevicesPlan& plan, int root_fd, int devtmpfs = -1);
 
 // /dev/fd, /dev/stdin, /dev/stdout, /dev/stderr, /dev/ptmx -> pts/ptmx.
 Status CreateDeviceLinks(const DevicesPlan& plan, int root_fd);

@@ -10,6 +10,7 @@
 #include "create.h"
 #include "delete.h"
 #include "exec.h"
+#include "mount_namespace.h"
 #include "plan.h"
 #include "start.h"
 #include "systemd_unit.h"
@@ -153,6 +154,10 @@ constexpr Detail kDetails[] = {
     {"raise-loopback", [](const Plan& p) { return If(p.namespaces.IsNew(CLONE_NEWNET), ""); }},
     {"set-hostname",
      [](const Plan& p) { return If(!p.namespaces.hostname.empty(), p.namespaces.hostname); }},
+    {"isolate-mounts",
+     [](const Plan& p) {
+       return std::string(NeedsHostMounts(p) ? "a copy of the host's" : "without the host's");
+     }},
     {"mount-filesystems", Mounts},
     {"create-devices",
      [](const Plan& p) {

@@ -7,9 +7,11 @@
 
 #include "console.h"
 #include "container_process.h"
+#include "coracle/sys/mount.h"
 #include "coracle/sys/namespaces.h"
 #include "executable.h"
 #include "hooks.h"
+#include "mount_namespace.h"
 #include "procfs.h"
 
 namespace coracle::runtime {
@@ -27,7 +29,7 @@ Status AwaitIdMaps(NewProcess& process) {
 Status OpenOwnSources(NewProcess& process) {
   if (process.root_fd >= 0) return {};
   process.own_root = TRY(CloneRoot(process.plan->rootfs));
-  process.own_mount_sources = TRY(OpenMountSources(process.plan->mounts));
+  process.own_mount_sources = TRY(OpenMountSources(process.plan->mounts, Sources::kPrivileged));
   process.root_fd = process.own_root.get();
   process.mount_sources = &process.own_mount_sources;
   return {};
@@ -48,9 +50,16 @@ Status SetUpLoopback(NewProcess& process) {
 
 Status SetNames(NewProcess& process) { return SetHostnames(process.plan->namespaces); }
 
-Status Isolate(NewProcess& process) { return IsolateMounts(process.plan->rootfs); }
+Status Isolate(NewProcess& process) {
+  if (process.kernel_mounts >= 0)  // else the new namespace came with clone3(2)
+    process.devtmpfs = TRY(CopyMountNamespace(process.kernel_mounts));
+  return process.devtmpfs ? Status() : IsolateMounts(process.plan->rootfs);
+}
 
-Status Attach(NewProcess& process) { return AttachRoot(process.plan->rootfs, process.root_fd); }
+Status Attach(NewProcess& process) {
+  if (!process.devtmpfs) return AttachRoot(process.plan->rootfs, process.root_fd);
+  return sys::move_mount(process.root_fd, process.devtmpfs.get(), "/");
+}
 
 Status MountAll(NewProcess& process) {
   return AttachMounts(process.plan->mounts, *process.mount_sources, process.root_fd,
@@ -58,7 +67,7 @@ Status MountAll(NewProcess& process) {
 }
 
 Status MakeDevices(NewProcess& process) {
-  TRY(CreateDevices(process.plan->devices, process.root_fd));
+  TRY(CreateDevices(process.plan->devices, process.root_fd, process.devtmpfs.get()));
   return CreateDeviceLinks(process.plan->devices, process.root_fd);
 }
 
@@ -90,7 +99,9 @@ Status WriteSettings(NewProcess& process) {
   return WriteSysctls(process.plan->sysctl, proc.get());
 }
 
-Status Mask(NewProcess& process) { return MaskPaths(process.plan->masked_paths, process.root_fd); }
+Status Mask(NewProcess& process) {
+  return MaskPaths(process.plan->masked_paths, process.root_fd, process.devtmpfs.get());
+}
 
 Status MakeReadonly(NewProcess& process) {
   return MakeReadonlyPaths(process.plan->masked_paths, process.root_fd);
@@ -103,6 +114,7 @@ Status PrepareHome(NewProcess& process) {
 }
 
 Status Pivot(NewProcess& process) {
+  if (process.devtmpfs) TRY(EnterRoot(process.devtmpfs.get()));
   TRY(process.no_pivot ? MoveRoot(process.plan->rootfs, process.root_fd)
                        : PivotRoot(process.plan->rootfs, process.root_fd));
   return SealRoot(process.plan->rootfs, process.root_fd);
@@ -134,8 +146,9 @@ constexpr Step<NewProcess> kContainerSteps[] = {
      "A new network namespace has a loopback device, but it is down.", SetUpLoopback},
     {"set-hostname", "sethostname(2), setdomainname(2)", "config.md#hostname",
      "Only the container's UTS namespace sees the names.", SetNames},
-    {"isolate-mounts", "mount(2)", "config-linux.md#rootfs-mount-propagation",
-     "Otherwise every mount below would appear on the host too.", Isolate},
+    {"isolate-mounts", "setns(2), unshare(2), mount(2)", "config-linux.md#rootfs-mount-propagation",
+     "Of the host's mounts there are slaves here at most: no mount below appears there too.",
+     Isolate},
     {"attach-root", "move_mount(2)", "config.md#root",
      "pivot_root needs the new root to be a mount point of this namespace.", Attach},
     {"mount-filesystems", "fsopen(2), open_tree(2), mount_setattr(2), move_mount(2)",

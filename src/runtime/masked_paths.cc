@@ -10,6 +10,7 @@
 
 #include "coracle/sys/mount.h"
 #include "coracle/sys/path.h"
+#include "devices.h"
 
 namespace coracle::runtime {
 namespace {
@@ -29,10 +30,10 @@ Result<std::vector<std::string>> CleanPaths(const std::vector<std::string>& path
 }
 
 // The host's /dev/null as itself: a container's own could be anything.
-Result<UniqueFd> OpenNull() {
-  UniqueFd null(::open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC));
+Result<UniqueFd> OpenNull(int devtmpfs) {
+  UniqueFd null = TRY(OpenHostDevice("/dev/null", devtmpfs));
   struct stat status {};
-  if (!null || ::fstat(null.get(), &status) != 0) return KernelError("open(2) path=/dev/null");
+  if (::fstat(null.get(), &status) != 0) return KernelError("fstat(2) path=/dev/null");
   if (!S_ISCHR(status.st_mode) || status.st_rdev != makedev(1, 3))
     return Error{Code::kKernel, ENODEV, "/dev/null of the host is not the null device"};
   return null;
@@ -41,7 +42,7 @@ Result<UniqueFd> OpenNull() {
 // One superblock for all masked directories: each further one is a clone of the first, attached.
 class Masks {
  public:
-  explicit Masks(int root_fd) : root_fd_(root_fd) {}
+  Masks(int root_fd, int devtmpfs) : root_fd_(root_fd), devtmpfs_(devtmpfs) {}
 
   Status Cover(const std::string& path) {
     const auto target = sys::OpenInRoot(root_fd_, path, O_PATH | O_NOFOLLOW);
@@ -62,7 +63,7 @@ class Masks {
 
  private:
   Result<UniqueFd> Null() {
-    if (!null_) null_ = TRY(OpenNull());
+    if (!null_) null_ = TRY(OpenNull(devtmpfs_));
     return sys::CloneTree(null_.get(), false);
   }
   Result<UniqueFd> EmptyDirectory() {
@@ -74,7 +75,7 @@ class Masks {
              MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC});
   }
 
-  int root_fd_;
+  int root_fd_, devtmpfs_;
   UniqueFd null_, first_directory_;
 };
 
@@ -98,8 +99,8 @@ Result<MaskedPathsPlan> PlanMaskedPaths(const oci::Spec& spec) {
   return plan;
 }
 
-Status MaskPaths(const MaskedPathsPlan& plan, int root_fd) {
-  Masks masks(root_fd);
+Status MaskPaths(const MaskedPathsPlan& plan, int root_fd, int devtmpfs) {
+  Masks masks(root_fd, devtmpfs);
   for (const std::string& path : plan.masked) TRY(masks.Cover(path));
   return {};
 }

@@ -17,8 +17,8 @@ Result<MaskedPathsPlan> PlanMaskedPaths(const oci::Spec& spec);
 
 // Container process, after sysctls and hooks and before PivotRoot: files are covered by the host's
 // /dev/null (verified), directories by one shared read-only empty tmpfs. What does not exist is
-// passed over; a symbolic link is refused (CVE-2025-31133).
-Status MaskPaths(const MaskedPathsPlan& plan, int root_fd);
+// passed over; a symbolic link is refused (CVE-2025-31133). `devtmpfs` as of OpenHostDevice.
+Status MaskPaths(const MaskedPathsPlan& plan, int root_fd, int devtmpfs = -1);
 
 // Container process: makes each a read-only mount of itself.
 Status MakeReadonlyPaths(const MaskedPathsPlan& plan, int root_fd);

@@ -3,6 +3,7 @@
 // order, so that mountinfo, which the kernel sorts by age, shows that order, too.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -38,10 +39,12 @@ Result<MountsPlan> PlanMounts(const oci::Spec& spec, const std::string& bundle);
 // One bind mount as a detached tree: id-mapped where asked, with its final attributes.
 Result<UniqueFd> OpenBindSource(const MountsPlan& plan, const MountPlan& mount);
 
-// Parent, before clone: the sources of those binds that need the host's privileges, because the
-// container process is in a user namespace or ids are to be mapped; empty at the index of the
-// others. The container process inherits them.
-Result<std::vector<UniqueFd>> OpenMountSources(const MountsPlan& plan);
+enum class Sources : std::uint8_t { kPrivileged, kAll };
+// Parent, before clone: the sources of binds, which the container process inherits; empty at the
+// index of other mounts. kPrivileged: only those that need the host's privileges, because the
+// container process is in a user namespace or ids are to be mapped. kAll: where the container
+// process will not have the host's mounts.
+Result<std::vector<UniqueFd>> OpenMountSources(const MountsPlan& plan, Sources which);
 
 // Attributes and propagation by mount_setattr(2), best while the mount is still detached.
 Status SetMountAttributes(const MountOptions& options, int mount_fd);

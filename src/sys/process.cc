@@ -19,6 +19,7 @@ namespace coracle::sys {
 namespace {
 
 constexpr int kLastSignal = 64;
+constexpr unsigned kKernelThread = 0x00200000;  // PF_KTHREAD, which no header of the kernel gives
 
 struct SignalAlias {
   std::string_view name;
@@ -86,15 +87,22 @@ Result<ProcessStat> ReadProcessStat(pid_t pid) {
     return text.error();
   }
   // The command's name may hold spaces and parentheses: fields count from the last ')'.
+  const std::size_t open = text->find('(');
   const std::size_t paren = text->rfind(')');
   ProcessStat stat;
-  if (paren != std::string::npos && paren + 2 < text->size()) {
+  if (open < paren && paren != std::string::npos && paren + 2 < text->size()) {
+    stat.name = text->substr(open + 1, paren - open - 1);
     std::string_view rest = std::string_view(*text).substr(paren + 2);
     for (int field = 3; !rest.empty(); ++field) {
       const std::size_t end = std::min(rest.find(' '), rest.size());
       const std::string_view value = rest.substr(0, end);
       if (field == 3) stat.state = value.empty() ? '?' : value[0];
       if (field == 4) std::from_chars(value.data(), value.data() + value.size(), stat.parent);
+      if (field == 9) {
+        unsigned flags = 0;
+        std::from_chars(value.data(), value.data() + value.size(), flags);
+        stat.kernel_thread = (flags & kKernelThread) != 0;
+      }
       if (field == 22) {
         std::from_chars(value.data(), value.data() + value.size(), stat.start_ticks);
         return stat;

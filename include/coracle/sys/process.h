@@ -18,11 +18,14 @@ Result<UniqueFd> pidfd_open(pid_t pid);
 // kNotFound when the process is gone.
 Status pidfd_send_signal(int pidfd, int signal);
 
-// Field 22 of /proc/<pid>/stat, clock ticks after boot: with the pid it names a process for good.
+// Of /proc/<pid>/stat: proc_pid_stat(5). start_ticks, in clock ticks after boot, names a process
+// for good together with the pid.
 // kNotFound when there is no such process.
 struct ProcessStat {
+  std::string name;  // 15 bytes at most, and whatever the process calls itself
   char state = '?';  // R S D Z T X ...
   pid_t parent = 0;
+  bool kernel_thread = false;
   std::uint64_t start_ticks = 0;
 };
 Result<ProcessStat> ReadProcessStat(pid_t pid);
