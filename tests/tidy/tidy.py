@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import cxx
 import rules
@@ -163,6 +164,18 @@ def check_lone_headers(names):
             yield name, 1, f"does not compile alone: {result.stderr.strip().splitlines()[0]}"
 
 
+def check_weakenings(texts):
+    """What integration/security/weaken.py takes out of the sources stands in them once."""
+    for name, text in texts.items():
+        if not name.startswith("integration/security/weakenings/"):
+            continue
+        for weakening in tomllib.loads(text)["weakening"]:
+            for edit in weakening["edits"]:
+                if texts[edit["file"]].count(edit["line"]) != 1:
+                    line = text.count("\n", 0, text.index(edit["line"])) + 1
+                    yield name, line, f"does not stand once in {edit['file']}"
+
+
 def check_format(names):
     if shutil.which("clang-format") is None:
         yield "tests/tidy/tidy.py", 1, "clang-format is missing: `make deps`"
@@ -199,6 +212,7 @@ def problems():
             for line, what in check:
                 yield name, line, what
     yield from check_lone_headers(names)
+    yield from check_weakenings(texts)
     yield from check_format(names)
 
 
