@@ -63,7 +63,6 @@ Status CheckRunning(const Execution& execution) {
 }
 
 Status OpenContainer(Execution& execution) {
-  execution.state = TRY(ReadStateFile(execution.paths));
   TRY(CheckRunning(execution));
   execution.target = TRY(OpenContainerProcess(execution.state));
   execution.config = TRY(ParseConfig(execution.runtime, TRY(ReadFile(execution.paths.config)),
@@ -203,10 +202,12 @@ constexpr Step<Execution> kExecSteps[] = {
 };
 
 Result<pid_t> ExecUnnamed(const Runtime& runtime, const ExecOptions& options) {
+  Loaded loaded = TRY(Load(runtime, options.id));
   Execution execution{.runtime = runtime,
                       .options = options,
-                      .paths = TRY(Load(runtime, options.id)).paths,
-                      .listen_fds = ListenFds()};
+                      .paths = std::move(loaded.paths),
+                      .listen_fds = ListenFds(),
+                      .state = std::move(loaded.file)};
   TRY(CheckKeptFds(options.io, execution.listen_fds));
   if (runtime.observer.done) execution.trace.emplace(TRY(TraceMemory::Make()));
   const Status executed = RunSteps(ExecSteps(), execution, runtime.observer);
