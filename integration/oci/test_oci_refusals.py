@@ -116,6 +116,7 @@ def test_without_a_process(bundle, runtime):
     runtime.fails("start", name)
 
 
+@pytest.mark.checklist(34)
 def test_run_without_a_process(bundle, runtime):
     del bundle.spec["process"]
     bundle.write()

@@ -5,6 +5,8 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 
+#include <algorithm>
+
 #include "child.h"
 #include "container_fixture.h"
 #include "coracle/sys/mount.h"
