@@ -67,8 +67,12 @@ class Race:
         print("starts, of them refused:", self.counts)
 
 
-@pytest.fixture
-def race(bundle, canary, directory, said):
+@pytest.fixture(params=["without-host-mounts", "with-host-mounts"])
+def race(request, bundle, canary, directory, said):
+    """A hook before pivot_root makes that the container process has the host's mounts in its
+    namespace; without them, what lies outside can be neither mounted on nor cloned."""
+    if request.param == "with-host-mounts":
+        bundle.spec["hooks"] = {"prestart": [{"path": "/bin/true"}]}
     return Race(bundle, canary, directory, said)
 
 
