@@ -115,6 +115,19 @@ def test_unknown_file_system_and_unknown_option(bundle):
 
 
 @pytest.mark.checklist(12)
+def test_order_is_that_of_mountinfo(bundle, directory):
+    """Which the kernel sorts by age: who reads it sees what was made first."""
+    (directory / "file").touch()
+    expected = ["/a", "/b", "/c", "/d"]
+    bundle.mount("/a", type="none", source=str(directory), options=["bind"])
+    bundle.mount("/b", type="tmpfs", source="tmpfs", options=["mode=755"])
+    bundle.mount("/c", type="none", source=str(directory / "file"), options=["bind"])
+    bundle.mount("/d", type="tmpfs", source="tmpfs", options=["mode=755"])
+    places = [line.split()[4] for line in bundle.run("mounts")["mounts"]]
+    assert [place for place in places if place in expected] == expected
+
+
+@pytest.mark.checklist(12)
 def test_order_counts(bundle, directory):
     (directory / "first").mkdir()
     (directory / "first/from-first").touch()

@@ -44,7 +44,7 @@ struct NewProcess {
   int kernel_mounts = -1;      // create: what the new mount namespace is copied from
   UniqueFd devtmpfs = {};      // create: the root of that copy
   int root_fd = -1;            // create: the cloned root
-  const std::vector<UniqueFd>* mount_sources = nullptr;
+  std::vector<UniqueFd>* mount_sources = nullptr;
   UniqueFd own_root = {};  // create without root: what the runtime could not open
   std::vector<UniqueFd> own_mount_sources = {};
   std::span<const OpenedNamespace> namespaces = {};  // create: to join

@@ -108,8 +108,7 @@ Status OpenSources(Creation& creation) {
   creation.root = std::move(*root);
   if (!creation.options.no_pivot && !NeedsHostMounts(creation.plan))
     creation.kernel_mounts = OpenKernelMountNamespace(creation.runtime.root);
-  creation.mount_sources = TRY(OpenMountSources(
-      creation.plan.mounts, creation.kernel_mounts ? Sources::kAll : Sources::kPrivileged));
+  creation.mount_sources = TRY(OpenMountSources(creation.plan.mounts));
   return {};
 }
 

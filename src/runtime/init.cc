@@ -29,7 +29,7 @@ Status AwaitIdMaps(NewProcess& process) {
 Status OpenOwnSources(NewProcess& process) {
   if (process.root_fd >= 0) return {};
   process.own_root = TRY(CloneRoot(process.plan->rootfs));
-  process.own_mount_sources = TRY(OpenMountSources(process.plan->mounts, Sources::kPrivileged));
+  process.own_mount_sources = TRY(OpenMountSources(process.plan->mounts));
   process.root_fd = process.own_root.get();
   process.mount_sources = &process.own_mount_sources;
   return {};
@@ -51,8 +51,10 @@ Status SetUpLoopback(NewProcess& process) {
 Status SetNames(NewProcess& process) { return SetHostnames(process.plan->namespaces); }
 
 Status Isolate(NewProcess& process) {
-  if (process.kernel_mounts >= 0)  // else the new namespace came with clone3(2)
+  if (process.kernel_mounts >= 0) {  // else the new namespace came with clone3(2)
+    TRY(PrepareMounts(process.plan->mounts, process.cgroup, *process.mount_sources));
     process.devtmpfs = TRY(CopyMountNamespace(process.kernel_mounts));
+  }
   return process.devtmpfs ? Status() : IsolateMounts(process.plan->rootfs);
 }
 

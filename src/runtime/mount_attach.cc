@@ -98,10 +98,14 @@ unsigned long SuperblockFlags(const MountPlan& mount) {
   return 0;
 }
 
-// A tmpfs that covers a directory keeps its mode, unless told otherwise.
-void AddMode(const Attaching& attaching, const MountPlan& mount, sys::FilesystemArgs& args) {
+// A tmpfs keeps the mode of the directory that it covers, unless told otherwise.
+bool KeepsMode(const MountPlan& mount) {
   const auto is_mode = [](const auto& option) { return option.first == "mode"; };
-  if (mount.type != "tmpfs" || std::ranges::any_of(args.options, is_mode)) return;
+  return mount.type == "tmpfs" && std::ranges::none_of(mount.options.data, is_mode);
+}
+
+void AddMode(const Attaching& attaching, const MountPlan& mount, sys::FilesystemArgs& args) {
+  if (!KeepsMode(mount)) return;
   const auto covered = sys::OpenInRoot(attaching.root_fd, mount.destination, O_PATH | O_DIRECTORY);
   struct stat status {};
   if (!covered.has_value() || ::fstat(covered->get(), &status) != 0) return;
@@ -153,9 +157,9 @@ Result<UniqueFd> OwnCgroup(const std::string& path) {
 }
 
 // fsconfig(2) takes no longer strings, mount(2) does (overlay's lowerdir).
-bool NeedsOldMount(const sys::FilesystemArgs& args) {
-  return std::ranges::any_of(
-      args.options, [](const auto& option) { return option.second.size() > kFsconfigLimit; });
+bool NeedsOldMount(const MountPlan& mount) {
+  const auto is_long = [](const auto& option) { return option.second.size() > kFsconfigLimit; };
+  return mount.source.size() > kFsconfigLimit || std::ranges::any_of(mount.options.data, is_long);
 }
 
 std::string JoinData(const std::vector<std::pair<std::string, std::string>>& options) {
@@ -179,20 +183,17 @@ Status OldMount(const Attaching& attaching, const MountPlan& mount, int target_f
 }
 
 Result<UniqueFd> NewTree(const Attaching& attaching, const MountPlan& mount,
-                         const sys::FilesystemArgs& args, int target_fd) {
+                         const sys::FilesystemArgs& args) {
   if (IsCgroup(mount) && !attaching.plan.new_cgroup) return OwnCgroup(attaching.cgroup);
   auto tree = sys::NewFilesystem(args);
-  if (!tree.has_value()) {
-    const std::string_view host = HostInstance(attaching.plan, mount);
-    if (tree.error().errnum != EPERM || host.empty()) return tree;
-    UniqueFd clone = TRY(CloneHostPath(std::string(host)));
-    // With /sys come the host's cgroups, which the caller may own (CVE-2023-25809).
-    if (host == "/sys")
-      TRY(sys::mount_setattr(clone.get(), {.set = MOUNT_ATTR_RDONLY, .recursive = true}));
-    return clone;
-  }
-  if (mount.options.copy_up) TRY(CopyUp(target_fd, tree->get()));
-  return tree;
+  if (tree.has_value()) return tree;
+  const std::string_view host = HostInstance(attaching.plan, mount);
+  if (tree.error().errnum != EPERM || host.empty()) return tree;
+  UniqueFd clone = TRY(CloneHostPath(std::string(host)));
+  // With /sys come the host's cgroups, which the caller may own (CVE-2023-25809).
+  if (host == "/sys")
+    TRY(sys::mount_setattr(clone.get(), {.set = MOUNT_ATTR_RDONLY, .recursive = true}));
+  return clone;
 }
 
 // The file system of an IPC namespace is there before it is mounted, and takes no context= any
@@ -205,18 +206,21 @@ Status LabelQueues(const MountsPlan& plan, const MountPlan& mount, int tree_fd) 
   return KernelError("setxattr(2) security.selinux of mqueue value=" + plan.label);
 }
 
-Status AttachFilesystem(const Attaching& attaching, const MountPlan& mount) {
-  const sys::FilesystemArgs args = Arguments(attaching, mount);  // looks at what is there
+Status AttachFilesystem(const Attaching& attaching, const MountPlan& mount, int prepared_fd) {
+  sys::FilesystemArgs args;
+  if (prepared_fd < 0) args = Arguments(attaching, mount);  // looks at what is there
   const UniqueFd target = TRY(OpenTarget(attaching, mount, true));
-  if (NeedsOldMount(args)) {
+  if (NeedsOldMount(mount)) {
     TRY(CheckProc(mount, target.get(), target.get()));
     return OldMount(attaching, mount, target.get());
   }
-  const UniqueFd tree = TRY(NewTree(attaching, mount, args, target.get()));
-  TRY(CheckProc(mount, tree.get(), target.get()));
-  TRY(LabelQueues(attaching.plan, mount, tree.get()));
-  TRY(SetMountAttributes(mount.options, tree.get()));
-  return sys::move_mount(tree.get(), target.get(), mount.destination);
+  const UniqueFd own = prepared_fd >= 0 ? UniqueFd() : TRY(NewTree(attaching, mount, args));
+  const int tree_fd = own ? own.get() : prepared_fd;
+  TRY(CheckProc(mount, tree_fd, target.get()));
+  if (mount.options.copy_up) TRY(CopyUp(target.get(), tree_fd));
+  TRY(LabelQueues(attaching.plan, mount, tree_fd));
+  TRY(SetMountAttributes(mount.options, tree_fd));
+  return sys::move_mount(tree_fd, target.get(), mount.destination);
 }
 
 Status AttachBind(const Attaching& attaching, const MountPlan& mount, int source_fd) {
@@ -243,14 +247,35 @@ Status Remount(const Attaching& attaching, const MountPlan& mount) {
 
 }  // namespace
 
-Status AttachMounts(const MountsPlan& plan, const std::vector<UniqueFd>& sources, int root_fd,
+bool HasOneMadeInPlace(const MountsPlan& plan) {
+  return std::ranges::any_of(plan.mounts, [](const MountPlan& mount) {
+    return !mount.options.bind && !mount.options.remount &&
+           (NeedsOldMount(mount) || KeepsMode(mount));
+  });
+}
+
+Status PrepareMounts(const MountsPlan& plan, const std::string& cgroup,
+                     std::vector<UniqueFd>& trees) {
+  const Attaching attaching{plan, -1, cgroup};
+  for (std::size_t i = 0; i < plan.mounts.size(); ++i) {
+    const MountPlan& mount = plan.mounts[i];
+    if (trees[i] || mount.options.remount) continue;
+    auto tree = mount.options.bind ? OpenBindSource(plan, mount)
+                                   : NewTree(attaching, mount, Arguments(attaching, mount));
+    if (!tree.has_value()) return Within(mount.pointer, std::move(tree).error());
+    trees[i] = *std::move(tree);
+  }
+  return {};
+}
+
+Status AttachMounts(const MountsPlan& plan, const std::vector<UniqueFd>& trees, int root_fd,
                     const std::string& cgroup) {
   const Attaching attaching{plan, root_fd, cgroup};
   for (std::size_t i = 0; i < plan.mounts.size(); ++i) {
     const MountPlan& mount = plan.mounts[i];
     Status status = mount.options.remount ? Remount(attaching, mount)
-                    : mount.options.bind  ? AttachBind(attaching, mount, sources[i].get())
-                                          : AttachFilesystem(attaching, mount);
+                    : mount.options.bind  ? AttachBind(attaching, mount, trees[i].get())
+                                          : AttachFilesystem(attaching, mount, trees[i].get());
     if (!status.has_value()) return Within(mount.pointer, std::move(status).error());
   }
   return {};

@@ -5,7 +5,6 @@
 #include <sched.h>
 #include <sys/mount.h>
 
-#include <algorithm>
 #include <charconv>
 #include <memory>
 
@@ -47,12 +46,6 @@ pid_t Search() {
   return 0;
 }
 
-// The mounts that only a process whose own namespace has the host's can make.
-bool NeedsHost(const MountsPlan& plan, const MountPlan& mount) {
-  const bool cgroup = mount.type == "cgroup" || mount.type == "cgroup2";
-  return !mount.options.bind && cgroup && !plan.new_cgroup;
-}
-
 }  // namespace
 
 bool NeedsHostMounts(const Plan& plan) {
@@ -65,8 +58,8 @@ bool NeedsHostMounts(const Plan& plan) {
   const oci::Hooks& hooks = plan.hooks;
   if (!hooks.prestart.empty() || !hooks.create_runtime.empty() || !hooks.create_container.empty())
     return true;
-  return std::ranges::any_of(plan.mounts.mounts,
-                             [&](const MountPlan& mount) { return NeedsHost(plan.mounts, mount); });
+  constexpr std::size_t kMostPrepared = 256;  // each is a descriptor until it is attached
+  return plan.mounts.mounts.size() > kMostPrepared || HasOneMadeInPlace(plan.mounts);
 }
 
 UniqueFd OpenKernelMountNamespace(const std::string& directory) {

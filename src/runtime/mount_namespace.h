@@ -13,7 +13,7 @@
 namespace coracle::runtime {
 
 // Whether the host's mounts must be in the container process's namespace until its root changes:
-// for hooks that mount there, for a root that shares its mounts, for cgroups of the host's mount.
+// for hooks that mount there, for a root that shares its mounts, for mounts made in their places.
 bool NeedsHostMounts(const Plan& plan);
 
 // kdevtmpfs's mount namespace; none in a PID namespace without kernel threads, or without the right

@@ -161,11 +161,11 @@ Result<UniqueFd> OpenBindSource(const MountsPlan& plan, const MountPlan& mount) 
   return tree;
 }
 
-Result<std::vector<UniqueFd>> OpenMountSources(const MountsPlan& plan, Sources which) {
+Result<std::vector<UniqueFd>> OpenMountSources(const MountsPlan& plan) {
   std::vector<UniqueFd> sources;
   for (const MountPlan& mount : plan.mounts) {
     sources.emplace_back();
-    const bool needs_host = which == Sources::kAll || plan.user_namespace || mount.options.idmap;
+    const bool needs_host = plan.user_namespace || mount.options.idmap;
     if (!mount.options.bind || mount.options.remount || !needs_host) continue;
     auto source = OpenBindSource(plan, mount);
     if (!source.has_value()) return Within(mount.pointer, std::move(source).error());

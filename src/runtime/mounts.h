@@ -3,7 +3,6 @@
 // order, so that mountinfo, which the kernel sorts by age, shows that order, too.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -39,19 +38,26 @@ Result<MountsPlan> PlanMounts(const oci::Spec& spec, const std::string& bundle);
 // One bind mount as a detached tree: id-mapped where asked, with its final attributes.
 Result<UniqueFd> OpenBindSource(const MountsPlan& plan, const MountPlan& mount);
 
-enum class Sources : std::uint8_t { kPrivileged, kAll };
-// Parent, before clone: the sources of binds, which the container process inherits; empty at the
-// index of other mounts. kPrivileged: only those that need the host's privileges, because the
-// container process is in a user namespace or ids are to be mapped. kAll: where the container
-// process will not have the host's mounts.
-Result<std::vector<UniqueFd>> OpenMountSources(const MountsPlan& plan, Sources which);
+// Parent, before clone: the sources of those binds that need the host's privileges, because the
+// container process is in a user namespace or ids are to be mapped; empty at the index of the
+// others. The container process inherits them.
+Result<std::vector<UniqueFd>> OpenMountSources(const MountsPlan& plan);
 
 // Attributes and propagation by mount_setattr(2), best while the mount is still detached.
 Status SetMountAttributes(const MountOptions& options, int mount_fd);
 
-// Container process, after AttachRoot: all mounts, in order. `cgroup` is the container's own
-// directory in the host's cgroup2 mount (what a cgroup mount shows without own cgroup namespace).
-Status AttachMounts(const MountsPlan& plan, const std::vector<UniqueFd>& sources, int root_fd,
+// Whether one of them can be made in its place only: by mount(2), or as the directory is that it
+// covers.
+bool HasOneMadeInPlace(const MountsPlan& plan);
+
+// Container process, still among the host's mounts: all that `trees` lacks, detached, in order.
+// `cgroup` is the container's own directory in the host's cgroup2 mount (what a cgroup mount shows
+// without own cgroup namespace).
+Status PrepareMounts(const MountsPlan& plan, const std::string& cgroup,
+                     std::vector<UniqueFd>& trees);
+
+// Container process, after AttachRoot: all mounts, in order; of `trees` if they are there.
+Status AttachMounts(const MountsPlan& plan, const std::vector<UniqueFd>& trees, int root_fd,
                     const std::string& cgroup);
 
 }  // namespace coracle::runtime

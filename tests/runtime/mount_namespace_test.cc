@@ -97,9 +97,28 @@ TEST_F(MountNamespace, HasItForASharedRoot) {
   EXPECT_TRUE(HasHostMounts());
 }
 
-TEST_F(MountNamespace, HasItForTheHostsCgroups) {
-  std::erase_if(spec_.linux_.namespaces, [](const auto& each) { return each.type == "cgroup"; });
+TEST_F(MountNamespace, HasItForAMountThatIsMadeInItsPlace) {
+  oci::Mount tmpfs;
+  tmpfs.destination = "/tmp";
+  tmpfs.type = tmpfs.source = "tmpfs";
+  tmpfs.options = {"mode=700"};
+  spec_.mounts.push_back(tmpfs);
+  EXPECT_FALSE(HasHostMounts());
+  spec_.mounts.back().options = {};  // that of the directory
   EXPECT_TRUE(HasHostMounts());
+  spec_.mounts.back().options = {"mode=700", "size=" + std::string(300, '0') + "64k"};
+  EXPECT_TRUE(HasHostMounts());
+}
+
+TEST_F(MountNamespace, HasItForMoreMountsThanOneHoldsDescriptorsFor) {
+  oci::Mount usr = spec_.mounts.back();
+  for (int i = 0; i < 256; ++i) spec_.mounts.push_back(usr);
+  EXPECT_TRUE(HasHostMounts());
+}
+
+TEST_F(MountNamespace, HasNothingOfTheHostBesideItsCgroup) {
+  std::erase_if(spec_.linux_.namespaces, [](const auto& each) { return each.type == "cgroup"; });
+  EXPECT_FALSE(HasHostMounts());
 }
 
 TEST_F(MountNamespace, HasItWithoutPivotRoot) {

@@ -61,7 +61,7 @@ std::string InContainer(const Case& test_case, const std::function<std::string()
   MUST_WORK(plan);
   const auto root = CloneRoot(*rootfs);
   MUST_WORK(root);
-  const auto sources = OpenMountSources(*plan, Sources::kPrivileged);
+  const auto sources = OpenMountSources(*plan);
   MUST_WORK(sources);
   return InChild(test_case.namespaces, [&]() -> std::string {
     MUST_WORK(IsolateMounts(*rootfs));
