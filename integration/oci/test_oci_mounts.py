@@ -208,6 +208,26 @@ def test_propagation(bundle, directory, option, shown):
 
 
 @pytest.mark.checklist(121)
+@pytest.mark.parametrize("root, reaches_host", [("", False), ("rslave", False), ("rshared", True)])
+def test_mount_below_a_shared_bind(bundle, directory, root, reaches_host):
+    """Whether it reaches the host is the root's word, whatever the bind says of itself."""
+    source = directory / "source"
+    source.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", source], check=True)
+    try:
+        subprocess.run(["mount", "--make-shared", source], check=True)
+        (source / "inside").mkdir()
+        bundle.linux["rootfsPropagation"] = root
+        bundle.process["capabilities"] = {
+            kind: ["CAP_SYS_ADMIN"] for kind in ("bounding", "effective", "permitted")}
+        bundle.mount("/data", type="bind", source=str(source), options=["rbind", "rshared"])
+        assert bundle.run("mount=/data/inside")["mount=/data/inside"] == "0"
+        assert os.path.ismount(source / "inside") == reaches_host
+    finally:
+        subprocess.run(["umount", "-R", source], check=True)
+
+
+@pytest.mark.checklist(121)
 @pytest.mark.parametrize("word, shown", [("private", ""), ("slave", "master:"),
                                          ("shared", "shared:"), ("unbindable", "unbindable")])
 def test_rootfs_propagation(bundle, word, shown):

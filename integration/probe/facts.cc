@@ -272,6 +272,12 @@ Text Syscall(const Text& name) {
   return Quote(ErrnoName(result < 0 ? errno : 0));
 }
 
+// mount=DIRECTORY: a tmpfs
+Text MountTmpfs(const Text& directory) {
+  const long result = syscall(SYS_mount, "tmpfs", directory.c_str(), "tmpfs", 0, nullptr);
+  return Quote(ErrnoName(result < 0 ? errno : 0));
+}
+
 // mknod=TYPE,MAJOR,MINOR
 Text Mknod(const Text& argument) {
   char type = 'c';
@@ -356,6 +362,7 @@ constexpr Row kFacts[] = {
     {"affinity", Affinity},
     {"syscall", Syscall},
     {"mknod", Mknod},
+    {"mount", MountTmpfs},
     {"keyring", Keyring},
     {"hugepages", HugePages},
     {"forks", Forks},
