@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 
 #include <charconv>
 #include <memory>
@@ -46,6 +47,12 @@ pid_t Search() {
   return 0;
 }
 
+// A prepared mount is a descriptor until it is attached.
+rlim_t MostPrepared() {
+  rlimit limit{};
+  return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur / 4 : 0;
+}
+
 }  // namespace
 
 bool NeedsHostMounts(const Plan& plan) {
@@ -58,8 +65,7 @@ bool NeedsHostMounts(const Plan& plan) {
   const oci::Hooks& hooks = plan.hooks;
   if (!hooks.prestart.empty() || !hooks.create_runtime.empty() || !hooks.create_container.empty())
     return true;
-  constexpr std::size_t kMostPrepared = 256;  // each is a descriptor until it is attached
-  return plan.mounts.mounts.size() > kMostPrepared || HasOneMadeInPlace(plan.mounts);
+  return plan.mounts.mounts.size() > MostPrepared() || HasOneMadeInPlace(plan.mounts);
 }
 
 UniqueFd OpenKernelMountNamespace(const std::string& directory) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 
@@ -111,9 +112,15 @@ TEST_F(MountNamespace, HasItForAMountThatIsMadeInItsPlace) {
 }
 
 TEST_F(MountNamespace, HasItForMoreMountsThanOneHoldsDescriptorsFor) {
-  oci::Mount usr = spec_.mounts.back();
-  for (int i = 0; i < 256; ++i) spec_.mounts.push_back(usr);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few{64, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  EXPECT_FALSE(HasHostMounts());
+  const oci::Mount usr = spec_.mounts.back();
+  spec_.mounts.resize(80, usr);
   EXPECT_TRUE(HasHostMounts());
+  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 TEST_F(MountNamespace, HasNothingOfTheHostBesideItsCgroup) {
