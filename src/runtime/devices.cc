@@ -137,9 +137,17 @@ class Directories {
 
 const char* NameIn(const std::string& path) { return path.c_str() + path.rfind('/') + 1; }
 
-Status MakeNode(const DeviceNode& node, Directories& directories) {
+struct Roots {
+  int container, devtmpfs;
+};
+
+Status CreateNode(const DevicesPlan& plan, const DeviceNode& node, const Roots& roots,
+                  Directories& directories) {
+  const bool may_bind = !S_ISFIFO(node.mode);
+  if (may_bind && plan.bind_from_host) return BindNode(node, roots.container, roots.devtmpfs);
   const int directory = TRY(directories.Of(node.path));
   if (::mknodat(directory, NameIn(node.path), node.mode, node.device) != 0) {
+    if (errno == EPERM && may_bind) return BindNode(node, roots.container, roots.devtmpfs);
     if (errno != EEXIST) return KernelError("mknodat(2) path=" + node.path);
   }
   const UniqueFd made(::openat(directory, NameIn(node.path), O_PATH | O_NOFOLLOW | O_CLOEXEC));
@@ -193,15 +201,8 @@ Result<UniqueFd> OpenHostDevice(const std::string& path, int devtmpfs) {
 Status CreateDevices(const DevicesPlan& plan, int root_fd, int devtmpfs) {
   if (!plan.create) return {};
   Directories directories(root_fd);
-  for (const DeviceNode& node : plan.nodes) {
-    const bool may_bind = !S_ISFIFO(node.mode);
-    if (!may_bind || !plan.bind_from_host) {
-      Status made = MakeNode(node, directories);
-      if (made.has_value()) continue;
-      if (!may_bind || made.error().errnum != EPERM) return made;
-    }
-    TRY(BindNode(node, root_fd, devtmpfs));
-  }
+  for (const DeviceNode& node : plan.nodes)
+    TRY(CreateNode(plan, node, {root_fd, devtmpfs}, directories));
   return {};
 }
 

@@ -156,6 +156,7 @@ constexpr Detail kDetails[] = {
      [](const Plan& p) { return If(!p.namespaces.hostname.empty(), p.namespaces.hostname); }},
     {"isolate-mounts",
      [](const Plan& p) {
+       if (!p.namespaces.IsNew(CLONE_NEWNS)) return std::string();
        return std::string(NeedsHostMounts(p) ? "a copy of the host's" : "without the host's");
      }},
     {"mount-filesystems", Mounts},
