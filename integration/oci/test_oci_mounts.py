@@ -114,6 +114,12 @@ def test_unknown_file_system_and_unknown_option(bundle):
     assert "data" in message or "/mounts/5" in message
 
 
+@pytest.mark.deviates("runc")  # options of version 1 are refused
+def test_cgroup_is_version_2_whatever_its_options(bundle):
+    bundle.mount("/tmp", type="cgroup", source="cgroup", options=["name=" + "x" * 300])
+    assert options_at(bundle, "/tmp")[1] == "cgroup2"
+
+
 @pytest.mark.checklist(12)
 def test_order_is_that_of_mountinfo(bundle, directory):
     """Which the kernel sorts by age: who reads it sees what was made first."""

@@ -156,8 +156,10 @@ Result<UniqueFd> OwnCgroup(const std::string& path) {
                              .attributes = MOUNT_ATTR_RDONLY});
 }
 
-// fsconfig(2) takes no longer strings, mount(2) does (overlay's lowerdir).
+// fsconfig(2) takes no longer strings, mount(2) does (overlay's lowerdir). Not of "cgroup", which
+// it would take for version 1, and whose options are not used.
 bool NeedsOldMount(const MountPlan& mount) {
+  if (mount.type == "cgroup") return false;
   const auto is_long = [](const auto& option) { return option.second.size() > kFsconfigLimit; };
   return mount.source.size() > kFsconfigLimit || std::ranges::any_of(mount.options.data, is_long);
 }

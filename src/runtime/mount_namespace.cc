@@ -28,21 +28,22 @@ pid_t ToPid(std::string_view text) {
 }
 
 // A process can take the name, but not become the kernel's.
-bool IsKernelThread(pid_t pid, std::string_view name) {
+std::string KernelThreadName(pid_t pid) {
   const auto stat = sys::ReadProcessStat(pid);
-  return stat.has_value() && stat->kernel_thread && (name.empty() || stat->name == name);
+  return stat.has_value() && stat->kernel_thread ? stat->name : "";
 }
 
 // It is among the first: the kernel starts it before any process of its own.
 pid_t Search() {
-  if (!IsKernelThread(kThreadd, "")) return 0;
+  if (KernelThreadName(kThreadd).empty()) return 0;
   const std::unique_ptr<DIR, int (*)(DIR*)> proc(::opendir("/proc"), ::closedir);
   if (!proc) return 0;
   while (const dirent* entry = ::readdir(proc.get())) {
     const pid_t pid = ToPid(static_cast<const char*>(entry->d_name));
     if (pid <= kThreadd) continue;
-    if (IsKernelThread(pid, kName)) return pid;
-    if (!IsKernelThread(pid, "")) return 0;
+    const std::string name = KernelThreadName(pid);
+    if (name == kName) return pid;
+    if (name.empty()) return 0;
   }
   return 0;
 }
@@ -71,7 +72,7 @@ bool NeedsHostMounts(const Plan& plan) {
 UniqueFd OpenKernelMountNamespace(const std::string& directory) {
   const std::string file = directory + "/@kdevtmpfs";
   pid_t pid = ToPid(ReadFile(file).value_or(""));
-  if (pid == 0 || !IsKernelThread(pid, kName)) {
+  if (pid == 0 || KernelThreadName(pid) != kName) {
     pid = Search();
     if (pid == 0) return {};
     (void)WriteFileAtomically(file, std::to_string(pid), 0600);  // or it is searched again

@@ -13,7 +13,8 @@
 namespace coracle::runtime {
 
 // Whether the host's mounts must be in the container process's namespace until its root changes:
-// for hooks that mount there, for a root that shares its mounts, for mounts made in their places.
+// for a user namespace, hooks that mount there, a root that shares its mounts, mounts that are made
+// in their places, or more of them than there are descriptors for.
 bool NeedsHostMounts(const Plan& plan);
 
 // kdevtmpfs's mount namespace; none in a PID namespace without kernel threads, or without the right
